@@ -1,0 +1,1 @@
+"""Captured motion into editable control curves on an artist's rig, and into physically simulated skills."""

@@ -1,0 +1,177 @@
+"""What a rig is to the rest of the program: protocols, and the wrapper that narrows a rig to some of its controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bunraku.core.controls import ControlSpec
+from bunraku.core.errors import BunrakuError
+
+
+@runtime_checkable
+class Rig(Protocol):
+    """A function from control values to a mesh, nothing more: it may be slow, foreign and not differentiable."""
+
+    @property
+    def spec(self) -> ControlSpec:
+        """The controls."""
+        ...
+
+    @property
+    def faces(self) -> Int[np.ndarray, "triangles 3"]:
+        """The mesh's triangles; may be empty."""
+        ...
+
+    @property
+    def neutral(self) -> Float[np.ndarray, "vertices 3"]:
+        """The mesh at `spec.neutral`."""
+        ...
+
+    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
+        """The mesh of every pose."""
+        ...
+
+
+class ReducedRig(Protocol):
+    """A rig seen through an orthonormal basis of (nearly) all meshes that it can make.
+
+    With basis B and origin o the coordinates of a mesh Y are z = Bᵀ(Y − o). A least-squares fit of the rig to Y and one of
+    its coordinates to z differ by a constant, so a solver's cost need not depend on the number of vertices.
+    Vertex weights, if any, are in the basis already.
+    """
+
+    def project(self, vertices: Float[np.ndarray, "frames vertices 3"]) -> Float[np.ndarray, "frames coordinates"]:
+        """The coordinates of given meshes."""
+        ...
+
+    def linearize(
+        self, controls: Float[np.ndarray, "frames controls"]
+    ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames coordinates controls"]]:
+        """The coordinates at given controls, and their Jacobian."""
+        ...
+
+    def evaluate(self, controls: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
+        """The coordinates at given controls."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableRig(Rig, Protocol):
+    """A rig that knows its derivatives."""
+
+    def jvp(
+        self, controls: Float[np.ndarray, "poses controls"], tangents: Float[np.ndarray, "poses controls"]
+    ) -> Float[np.ndarray, "poses vertices 3"]:
+        """Jacobian times tangents: how the mesh moves when the controls move so."""
+        ...
+
+    def vjp(
+        self, controls: Float[np.ndarray, "poses controls"], cotangents: Float[np.ndarray, "poses vertices 3"]
+    ) -> Float[np.ndarray, "poses controls"]:
+        """Transposed Jacobian times cotangents: the gradient of ⟨mesh, cotangents⟩ in the controls."""
+        ...
+
+    def reduce(self, weights: Float[np.ndarray, "vertices"] | None = None) -> ReducedRig:
+        """The rig in coordinates, for vertices that count as `weights` says (the squared error is weighted)."""
+        ...
+
+
+def diagonal(vertices: Float[np.ndarray, "vertices 3"]) -> float:
+    """The diagonal of a mesh's bounding box, the length that relative errors refer to."""
+    return float(np.linalg.norm(vertices.max(axis=0) - vertices.min(axis=0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Restricted:
+    """A rig of which only some controls move; the others stay at neutral. Differentiable where the whole is not asked to be."""
+
+    whole: Rig
+    columns: Int[np.ndarray, "selected"]
+
+    @property
+    def spec(self) -> ControlSpec:
+        """The spec of the controls that move."""
+        return self.whole.spec.take(self.columns)
+
+    @property
+    def faces(self) -> Int[np.ndarray, "triangles 3"]:
+        """The whole rig's triangles."""
+        return self.whole.faces
+
+    @property
+    def neutral(self) -> Float[np.ndarray, "vertices 3"]:
+        """The whole rig's neutral mesh."""
+        return self.whole.neutral
+
+    def expand(self, controls: Float[np.ndarray, "poses selected"]) -> Float[np.ndarray, "poses controls"]:
+        """All of the whole rig's controls, those that do not move at neutral."""
+        full = np.tile(self.whole.spec.neutral, (len(controls), 1))
+        full[:, self.columns] = controls
+        return full
+
+    def evaluate(self, controls: Float[np.ndarray, "poses selected"]) -> Float[np.ndarray, "poses vertices 3"]:
+        """The mesh of every pose."""
+        return self.whole.evaluate(self.expand(controls))
+
+
+@dataclass(frozen=True, eq=False)
+class RestrictedDifferentiable(Restricted):
+    """The same around a rig that knows its derivatives."""
+
+    whole: DifferentiableRig  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def jvp(
+        self, controls: Float[np.ndarray, "poses selected"], tangents: Float[np.ndarray, "poses selected"]
+    ) -> Float[np.ndarray, "poses vertices 3"]:
+        """Jacobian times tangents."""
+        full = np.zeros((len(tangents), len(self.whole.spec)))
+        full[:, self.columns] = tangents
+        return self.whole.jvp(self.expand(controls), full)
+
+    def vjp(
+        self, controls: Float[np.ndarray, "poses selected"], cotangents: Float[np.ndarray, "poses vertices 3"]
+    ) -> Float[np.ndarray, "poses selected"]:
+        """Transposed Jacobian times cotangents."""
+        return self.whole.vjp(self.expand(controls), cotangents)[:, self.columns]
+
+    def reduce(self, weights: Float[np.ndarray, "vertices"] | None = None) -> ReducedRig:
+        """The whole rig's coordinates; of their Jacobian, the columns that move."""
+        return _RestrictedCoordinates(self, self.whole.reduce(weights))
+
+
+@dataclass(frozen=True, eq=False)
+class _RestrictedCoordinates:
+    rig: RestrictedDifferentiable
+    inner: ReducedRig
+
+    def project(self, vertices: Float[np.ndarray, "frames vertices 3"]) -> Float[np.ndarray, "frames coordinates"]:
+        return self.inner.project(vertices)
+
+    def linearize(
+        self, controls: Float[np.ndarray, "frames selected"]
+    ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames coordinates selected"]]:
+        values, jacobian = self.inner.linearize(self.rig.expand(controls))
+        return values, jacobian[:, :, self.rig.columns]
+
+    def evaluate(self, controls: Float[np.ndarray, "frames selected"]) -> Float[np.ndarray, "frames coordinates"]:
+        return self.inner.evaluate(self.rig.expand(controls))
+
+
+def restrict(rig: Rig, patterns: tuple[str, ...]) -> Rig:
+    """The rig with only the controls that match a pattern (all that are not driven where no pattern is given).
+
+    Raises:
+        BunrakuError: a pattern that matches nothing, or matches driven controls only.
+    """
+    spec = rig.spec
+    columns = spec.select(patterns) if patterns else np.arange(len(spec))
+    free = columns[~spec.driven[columns]]
+    if len(free) == 0:
+        raise BunrakuError(f"controls {', '.join(patterns)}: all of them are driven by the rig itself; none can be solved for")
+    if len(free) == len(spec):
+        return rig
+    return RestrictedDifferentiable(rig, free) if isinstance(rig, DifferentiableRig) else Restricted(rig, free)

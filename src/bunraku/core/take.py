@@ -1,0 +1,68 @@
+"""What an inversion leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from bunraku.core import artifact
+from bunraku.core.curves import Curves, curves
+from bunraku.core.metrics import Metrics
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """Solved curves, how well they do on the true rig, and where they come from."""
+
+    curves: Curves
+    metrics: Metrics
+    frame_error: Float[np.ndarray, "frames"]
+    """Mean Euclidean vertex distance per frame, on the true rig, in its unit."""
+    vertex_error: Float[np.ndarray, "vertices"]
+    """Mean Euclidean distance per vertex over the frames in which it was captured."""
+    settings: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+KIND = "take"
+
+
+def save_take(path: Path, take: Take) -> None:
+    """Finish the output folder `path` (opened with `artifact.open_output`) with a take."""
+    arrays = {"values": take.curves.values, "frame_error": take.frame_error, "vertex_error": take.vertex_error}
+    description = {
+        "names": list(take.curves.names),
+        "fps": [take.curves.fps.numerator, take.curves.fps.denominator],
+        "start_frame": take.curves.start_frame,
+        "units": dict(take.metrics.units),
+    }
+    artifact.finish_output(path, arrays, description, dict(take.metrics.values))
+
+
+def load_take(path: Path) -> Take:
+    """Read a take.
+
+    Raises:
+        BunrakuError: no take there, an unfinished one, a newer schema, corrupt arrays.
+    """
+    from fractions import Fraction
+
+    stored = artifact.load(path, KIND)
+    about = stored.manifest["description"]
+    solved = curves(
+        about["names"], stored.arrays["values"], Fraction(*about["fps"]), about["start_frame"], name=str(path)
+    )
+    metrics = Metrics(stored.manifest["result"], about["units"])
+    return Take(
+        solved,
+        metrics,
+        stored.arrays["frame_error"],
+        stored.arrays["vertex_error"],
+        stored.manifest["settings"],
+        stored.manifest["provenance"],
+    )
