@@ -1,0 +1,31 @@
+"""What every test shares: shapes checked at run time, and the third-party data."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Before any test imports bunraku: every annotated shape and type is then checked on every call.
+install_import_hook("bunraku", "beartype.beartype")
+
+DATA_ADVICE = "set BUNRAKU_DATA to the folder of third-party test data (rigs/, sequences/, clips/, bodies/)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test that asks for `data_dir` carries the marker `data`, so that `-m "not data"` leaves it out."""
+    for item in items:
+        if "data_dir" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of third-party data; without it the test skips, or fails where BUNRAKU_REQUIRE_DATA=1."""
+    named = os.environ.get("BUNRAKU_DATA", "")
+    if named and Path(named).is_dir():
+        return Path(named)
+    problem = f"BUNRAKU_DATA={named}: no such folder" if named else "BUNRAKU_DATA is not set"
+    if os.environ.get("BUNRAKU_REQUIRE_DATA") == "1":
+        pytest.fail(f"{problem}; {DATA_ADVICE}")
+    pytest.skip(f"{problem}; {DATA_ADVICE}")
