@@ -47,7 +47,7 @@ def test_a_local_transform_scales_then_stretches_then_turns_then_moves():
     bone = skeleton(["a"], [-1], np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]]), stretch)
     quarter = quat_from_rotvec(np.array([[[0.0, 0.0, np.pi / 2]]]))
     local = local_transforms(bone, np.array([[[10.0, 0.0, 0.0]]]), quarter, np.array([[[1.0, 3.0, 1.0]]]))
-    # y = (0, 1, 0) → scaled (0, 3, 0) → sheared (1.5, 6, 0) → turned by 90° about z (−6, 1.5, 0) → moved (4, 1.5, 0).
+    # (0, 1, 0) → scaled (0, 3, 0) → sheared (1.5, 6, 0) → turned by 90° about z (−6, 1.5, 0) → moved.
     np.testing.assert_allclose(
         apply(local, np.array([[[[0.0, 1.0, 0.0]]]])), [[[[4.0, 1.5, 0.0]]]], atol=1e-14
     )

@@ -41,7 +41,7 @@ def local_transforms(
     quat: Float[np.ndarray, "frames joints 4"],
     scale: Float[np.ndarray, "frames joints 3"],
 ) -> Float[np.ndarray, "frames joints 3 4"]:
-    """Parent-relative transforms x ↦ t + R·P·diag(scale)·x; P is the skeleton's rest stretch, scale a factor on it."""
+    """Parent-relative transforms x ↦ t + R·P·diag(scale)·x; P is the rest stretch, scale a factor on it."""
     stretch = skeleton.rest_stretch * scale[..., None, :]
     return np.concatenate([matrix_from_quat(quat) @ stretch, translation[..., None]], axis=-1)
 
@@ -54,7 +54,8 @@ def world_transforms(
 ) -> Float[np.ndarray, "frames joints 3 4"]:
     """World transforms of every joint from parent-relative poses (quaternions wxyz, of unit length).
 
-    World of joint j is world of its parent after  x ↦ t_j + R_j·P_j·diag(scale_j)·x; a root's parent is the world.
+    World of joint j is that of its parent after  x ↦ t_j + R_j·P_j·diag(scale_j)·x; a root's parent is the
+    world itself.
     """
     local = local_transforms(skeleton, translation, quat, scale)
     # Joints first: each is then one contiguous block of all frames.
