@@ -13,7 +13,7 @@ DATA_ADVICE = "set BUNRAKU_DATA to the folder of third-party test data (rigs/, s
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test that asks for `data_dir` carries the marker `data`, so that `-m "not data"` leaves it out."""
+    """Mark every test that asks for `data_dir`, so that `-m "not data"` leaves it out."""
     for item in items:
         if "data_dir" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.data)

@@ -26,7 +26,7 @@ class Channel:
     times_s: Float[np.ndarray, "keys"]
     """Strictly increasing."""
     values: Float[np.ndarray, "keys slots width"]
-    """slots is 1, or 3 for CUBICSPLINE (in-tangent, value, out-tangent); width is 3, 4 (wxyz) or the number of morphs."""
+    """slots is 1, or 3 for CUBICSPLINE (in-tangent, value, out-tangent); width 3, 4 (wxyz) or all morphs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,12 @@ def sample(channel: Channel, times_s: Float[np.ndarray, "frames"]) -> Float[np.n
         h = span[:, None]
         u2, u3 = u * u, u * u * u
         # p(u) = (2u³−3u²+1)v₀ + h(u³−2u²+u)b₀ + (−2u³+3u²)v₁ + h(u³−u²)a₁
-        value = (2 * u3 - 3 * u2 + 1) * v0 + h * (u3 - 2 * u2 + u) * b0 + (3 * u2 - 2 * u3) * v1 + h * (u3 - u2) * a1
+        value = (
+            (2 * u3 - 3 * u2 + 1) * v0
+            + h * (u3 - 2 * u2 + u) * b0
+            + (3 * u2 - 2 * u3) * v1
+            + h * (u3 - u2) * a1
+        )
         return _unit(channel, value)
     v0, v1 = channel.values[left, 0], channel.values[left + 1, 0]
     if channel.path == "rotation":
@@ -84,7 +89,10 @@ def _unit(channel: Channel, value: np.ndarray) -> np.ndarray:
 
 
 def poses_at(
-    animation: Animation, skeleton: Skeleton, morph_rest: Float[np.ndarray, "morphs"], times_s: Float[np.ndarray, "frames"]
+    animation: Animation,
+    skeleton: Skeleton,
+    morph_rest: Float[np.ndarray, "morphs"],
+    times_s: Float[np.ndarray, "frames"],
 ) -> NodePoses:
     """Every joint's local transform and every morph at given times; what is not animated stays at rest.
 

@@ -1,7 +1,8 @@
 """Our own files: folders of a JSON manifest and plain arrays. The only reader and writer of them.
 
-An output folder is opened before the work (`open_output`: new, to be resumed, or already finished), may hold parts while
-the work runs, and is finished by one rename of its manifest. A reader never sees half a file; nothing that is read can run code.
+An output folder is opened before the work (`open_output`: new, to be resumed, or already finished), may hold
+parts while the work runs, and is finished by one rename of its manifest. A reader never sees half a file;
+nothing that is read can run code.
 """
 
 from __future__ import annotations
@@ -50,14 +51,17 @@ class Stored:
     arrays: Mapping[str, np.ndarray]
 
 
-def open_output(path: Path, kind: str, settings: Mapping[str, Any], *, seed: int | None = None, overwrite: bool = False) -> Output:
+def open_output(
+    path: Path, kind: str, settings: Mapping[str, Any], *, seed: int | None = None, overwrite: bool = False
+) -> Output:
     """Make an output folder, or find it again to resume or to repeat its result.
 
-    `settings` is everything that decides the result (configuration, hashes of inputs), JSON-able: work is only ever resumed
-    and a result only ever repeated under equal settings.
+    `settings` is everything that decides the result (configuration, hashes of inputs), JSON-able: work is
+    only ever resumed and a result only ever repeated under equal settings.
 
     Raises:
-        BunrakuError: the path is a file, another kind of artifact, or was made with other settings and `overwrite` is False.
+        BunrakuError: the path is a file, another kind of artifact, or was made with other settings and
+            `overwrite` is False.
     """
     wanted = json.loads(json.dumps(settings))
     if path.exists() and not path.is_dir():
@@ -68,7 +72,9 @@ def open_output(path: Path, kind: str, settings: Mapping[str, Any], *, seed: int
         manifest = read_manifest(path)
         if manifest["kind"] == kind and manifest["settings"] == wanted:
             finished = manifest["state"] == "finished"
-            return Output(path, "finished" if finished else "unfinished", manifest["result"] if finished else None)
+            return Output(
+                path, "finished" if finished else "unfinished", manifest["result"] if finished else None
+            )
         if not overwrite:
             raise BunrakuError(f"{path}: {_difference(manifest, kind, wanted)}; --overwrite replaces it")
         shutil.rmtree(path)
@@ -102,7 +108,7 @@ def _difference(manifest: Mapping[str, Any], kind: str, wanted: Mapping[str, Any
 def finish_output(
     path: Path, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any], result: Mapping[str, Any]
 ) -> None:
-    """Write the arrays, then mark the folder finished with what describes them and the result that commands print."""
+    """Write the arrays, then mark the folder finished: what describes them, and what commands print."""
     if arrays:
         write_arrays(path / ARRAYS, arrays)
     manifest = {**read_manifest(path), "state": "finished", "description": description, "result": result}
@@ -119,7 +125,9 @@ def load(path: Path, kind: str) -> Stored:
     if manifest["kind"] != kind:
         raise BunrakuError(f"{path}: is a {manifest['kind']}; expected a {kind}")
     if manifest["state"] != "finished":
-        raise BunrakuError(f"{path}: this {kind} is not finished; run the command that makes it again to resume it")
+        raise BunrakuError(
+            f"{path}: this {kind} is not finished; run the command that makes it again to resume it"
+        )
     arrays = read_arrays(path / ARRAYS) if (path / ARRAYS).exists() else {}
     return Stored(path, manifest, arrays)
 
@@ -143,7 +151,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
         raise BunrakuError(f"{file}: is not a manifest of ours")
     if manifest["schema"] > SCHEMA:
-        raise BunrakuError(f"{file}: was written by a newer version (schema {manifest['schema']}; this one reads up to {SCHEMA})")
+        raise BunrakuError(
+            f"{file}: was written by a newer version (schema {manifest['schema']}; "
+            f"this one reads up to {SCHEMA})"
+        )
     missing = {"kind", "state", "settings", "description", "result", "provenance"} - manifest.keys()
     if missing:
         raise BunrakuError(f"{file}: lacks {', '.join(sorted(missing))}")
@@ -210,7 +221,9 @@ def map_array(file: Path) -> np.ndarray:
     except FileNotFoundError:
         raise BunrakuError(f"{file}: is missing") from None
     except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise BunrakuError(f"{file}: is corrupt ({str(error).splitlines()[0] if str(error) else 'empty'})") from None
+        raise BunrakuError(
+            f"{file}: is corrupt ({str(error).splitlines()[0] if str(error) else 'empty'})"
+        ) from None
 
 
 def write_bytes(file: Path, data: bytes) -> None:
@@ -240,7 +253,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise BunrakuError(f"{path}: no space left on the disk; what was finished before is kept") from None
+            raise BunrakuError(
+                f"{path}: no space left on the disk; what was finished before is kept"
+            ) from None
         raise BunrakuError(f"{path}: cannot be written ({error.strerror})") from None
 
 

@@ -15,7 +15,7 @@ from bunraku.core.skeleton import Skeleton
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Root and joint motion with a time for every frame: rates differ between clips and inside one. Build with `clip`."""
+    """Root and joint motion with a time for every frame: rates differ, inside clips too; see `clip`."""
 
     skeleton: Skeleton
     times_s: Float[np.ndarray, "frames"]
@@ -40,30 +40,38 @@ class Clip:
 def clip(
     skeleton: Skeleton,
     times_s: Sequence[float] | np.ndarray,
-    root_pos_w: Float[np.ndarray, "frames 3"],
-    joint_quat: Float[np.ndarray, "frames joints 4"],
+    root_pos_w: np.ndarray,
+    joint_quat: np.ndarray,
     loop: Literal["wrap", "none"] = "none",
     name: str = "clip",
 ) -> Clip:
-    """A checked `Clip`; quaternions are normalised.
+    """A checked `Clip` from root_pos_w (frames, 3) and joint_quat (frames, joints, 4), which is normalised.
 
     Raises:
-        BunrakuError: no frames, shapes that do not fit, times that do not increase, values that are not finite.
+        BunrakuError: no frames, shapes that do not fit, times that do not increase, values that are not
+            finite.
     """
     times = np.asarray(times_s, np.float64)
     frames = len(times)
     if frames == 0:
         raise BunrakuError(f"{name}: has no frames")
-    expected = {"root positions": (root_pos_w, (frames, 3)), "joint quaternions": (joint_quat, (frames, len(skeleton), 4))}
+    expected = {
+        "root positions": (root_pos_w, (frames, 3)),
+        "joint quaternions": (joint_quat, (frames, len(skeleton), 4)),
+    }
     for what, (array, shape) in expected.items():
         if array.shape != shape:
             raise BunrakuError(f"{name}: {what} have shape {array.shape}; expected {shape}")
         if not np.isfinite(array).all():
-            raise BunrakuError(f"{name}: {what} are not finite at frame {int(np.argwhere(~np.isfinite(array))[0][0])}")
+            raise BunrakuError(
+                f"{name}: {what} are not finite at frame {int(np.argwhere(~np.isfinite(array))[0][0])}"
+            )
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise BunrakuError(f"{name}: times must increase from frame to frame")
     length = np.linalg.norm(joint_quat, axis=-1, keepdims=True)
     if (length < 1e-9).any():
         frame, joint = np.argwhere(length[..., 0] < 1e-9)[0]
-        raise BunrakuError(f"{name}: joint {skeleton.names[joint]!r} has a quaternion of length 0 at frame {frame}")
+        raise BunrakuError(
+            f"{name}: joint {skeleton.names[joint]!r} has a quaternion of length 0 at frame {frame}"
+        )
     return Clip(skeleton, times - times[0], np.asarray(root_pos_w, np.float64), joint_quat / length, loop)

@@ -14,7 +14,7 @@ from bunraku.core.errors import BunrakuError, unknown_name
 
 @dataclass(frozen=True, eq=False)
 class ControlSpec:
-    """Names, ranges and units of a rig's controls, in the order of its control vector. Build with `control_spec`."""
+    """Names, ranges and units of a rig's controls, in the order of its control vector: see `control_spec`."""
 
     names: tuple[str, ...]
     lower: Float[np.ndarray, "controls"]
@@ -22,7 +22,7 @@ class ControlSpec:
     neutral: Float[np.ndarray, "controls"]
     """The value at which a control does nothing; not always 0 and not always mid-range."""
     units: tuple[str, ...]
-    """Per control: "rad", "1" (a pure number), or the rig's length unit, "m" or "unit" where it is not known."""
+    """Per control: "rad", "1" (a pure number), or the rig's length unit: "m", or "unit" where not known."""
     driven: Bool[np.ndarray, "controls"]
     """True for what the rig itself sets (drivers, constraints): never sampled nor solved for."""
     rotations: Int[np.ndarray, "rotations 3"]
@@ -68,7 +68,11 @@ class ControlSpec:
         """The spec of some columns; a rotation of which only a part is taken is no longer a rotation."""
         columns = np.asarray(columns, np.int64)
         where = {int(old): new for new, old in enumerate(columns)}
-        kept = [[where[int(c)] for c in triple] for triple in self.rotations if all(int(c) in where for c in triple)]
+        kept = [
+            [where[int(c)] for c in triple]
+            for triple in self.rotations
+            if all(int(c) in where for c in triple)
+        ]
         return ControlSpec(
             tuple(self.names[i] for i in columns),
             self.lower[columns],
@@ -92,8 +96,8 @@ def control_spec(
     """A checked `ControlSpec`; scalars are spread over all controls.
 
     Raises:
-        BunrakuError: no controls, repeated names, another length, a bound that is not finite, lower > upper, a neutral
-            outside its bounds; the message names the control.
+        BunrakuError: no controls, repeated names, another length, a bound that is not finite, lower > upper,
+            a neutral outside its bounds; the message names the control.
     """
     count = len(names)
     if count == 0:
@@ -105,7 +109,9 @@ def control_spec(
     def spread(values: Sequence[float] | np.ndarray | float, what: str) -> np.ndarray:
         array = np.asarray(values, np.float64)
         if array.ndim > 1 or (array.ndim == 1 and len(array) != count):
-            raise BunrakuError(f"{what} has shape {array.shape}; expected one value for each of the {count} controls")
+            raise BunrakuError(
+                f"{what} has shape {array.shape}; expected one value for each of the {count} controls"
+            )
         return np.broadcast_to(array, (count,)).copy()
 
     low, high, rest = spread(lower, "lower"), spread(upper, "upper"), spread(neutral, "neutral")

@@ -49,12 +49,12 @@ class Curves:
 
 def curves(
     names: Sequence[str],
-    values: Float[np.ndarray, "frames controls"],
+    values: np.ndarray,
     fps: Fraction | float | int = 24,
     start_frame: int = 0,
     name: str = "curves",
 ) -> Curves:
-    """Checked `Curves`.
+    """Checked `Curves` from values (frames, controls).
 
     Raises:
         BunrakuError: shapes that do not fit, no frame, values that are not finite, repeated names.

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 class BunrakuError(Exception):
     """A mistake of the user's: one line that names the culprit, what was expected and what exists.
 
-    Raised at the doors (formats, commands, public functions); the command line prints it and exits with status 2.
-    Our own failures are ordinary exceptions and asserts, and end with status 1.
+    Raised at the doors (formats, commands, public functions); the command line prints it and exits with
+    status 2. Our own failures are ordinary exceptions and asserts, and end with status 1.
     """
 
 

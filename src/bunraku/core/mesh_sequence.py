@@ -13,10 +13,10 @@ from bunraku.core.errors import BunrakuError
 
 @dataclass(frozen=True, eq=False)
 class MeshSequence:
-    """Vertices over time on one topology. Build it with `mesh_sequence`, which checks what comes from outside."""
+    """Vertices over time on one topology. Build with `mesh_sequence`, which checks what comes in."""
 
     vertices: Float[np.ndarray, "frames vertices 3"]
-    """Positions, in the unit and axes of whoever made the file; finite (a missing vertex is 0 and not `valid`)."""
+    """Positions in the unit and axes of whoever made the file; finite (missing ones are 0, not valid)."""
     faces: Int[np.ndarray, "triangles 3"]
     """Triangles as vertex indices; may be empty."""
     fps: Fraction
@@ -49,30 +49,35 @@ class MeshSequence:
 
 
 def mesh_sequence(
-    vertices: Float[np.ndarray, "frames vertices 3"],
-    faces: Int[np.ndarray, "triangles 3"] | None = None,
+    vertices: np.ndarray,
+    faces: np.ndarray | None = None,
     fps: Fraction | float | int = 24,
     start_frame: int = 0,
-    weights: Float[np.ndarray, "vertices"] | None = None,
-    valid: Bool[np.ndarray, "frames vertices"] | None = None,
+    weights: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
     name: str = "mesh sequence",
 ) -> MeshSequence:
-    """A checked `MeshSequence`; NaN and infinite positions become missing vertices.
+    """A checked `MeshSequence` from vertices (frames, vertices, 3), faces (triangles, 3), weights (vertices,)
+    and valid (frames, vertices); NaN and infinite positions become missing vertices.
 
     Raises:
-        BunrakuError: wrong shapes, no frame or vertex, a rate that is not positive, a face that names no vertex,
-            negative weights, no valid vertex at all. `name` is how the message calls the culprit.
+        BunrakuError: wrong shapes, no frame or vertex, a rate that is not positive, a face that names no
+            vertex, negative weights, no valid vertex at all. `name` is how the message calls the culprit.
     """
     if vertices.ndim != 3 or vertices.shape[2] != 3:
         raise BunrakuError(f"{name}: vertices have shape {vertices.shape}; expected (frames, vertices, 3)")
     if vertices.shape[0] == 0 or vertices.shape[1] == 0:
-        raise BunrakuError(f"{name}: has {vertices.shape[0]} frames of {vertices.shape[1]} vertices; needs at least one")
+        raise BunrakuError(
+            f"{name}: has {vertices.shape[0]} frames of {vertices.shape[1]} vertices; needs at least one"
+        )
     rate = frame_rate(fps, name)
     triangles = np.zeros((0, 3), np.int32) if faces is None else np.asarray(faces, np.int32)
     if triangles.ndim != 2 or triangles.shape[1] != 3:
         raise BunrakuError(f"{name}: faces have shape {triangles.shape}; expected (triangles, 3)")
     if triangles.size and not 0 <= int(triangles.min()) <= int(triangles.max()) < vertices.shape[1]:
-        raise BunrakuError(f"{name}: a face names vertex {int(triangles.max())}; there are {vertices.shape[1]}")
+        raise BunrakuError(
+            f"{name}: a face names vertex {int(triangles.max())}; there are {vertices.shape[1]}"
+        )
     if weights is not None:
         _check_weights(weights, vertices.shape[1], name)
     if valid is not None and valid.shape != vertices.shape[:2]:
@@ -101,7 +106,7 @@ def frame_rate(fps: Fraction | float | int, name: str) -> Fraction:
         return fps
     for whole in (24, 30, 48, 60, 120):
         ntsc = Fraction(whole * 1000, 1001)
-        # Files write 23.976 or 23.98; nothing else lies that close to these rates without being the whole number.
+        # Files write 23.976 or 23.98; nothing else lies that close to these rates but the whole number.
         if abs(fps - ntsc) < 0.004 * whole / 24:
             return ntsc
     return Fraction(fps).limit_denominator(100_000)

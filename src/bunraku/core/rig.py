@@ -1,4 +1,4 @@
-"""What a rig is to the rest of the program: protocols, and the wrapper that narrows a rig to some of its controls."""
+"""What a rig is to the rest of the program: protocols, and a wrapper that narrows one to some controls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bunraku.core.errors import BunrakuError
 
 @runtime_checkable
 class Rig(Protocol):
-    """A function from control values to a mesh, nothing more: it may be slow, foreign and not differentiable."""
+    """A function from control values to a mesh, nothing more: maybe slow, foreign and not differentiable."""
 
     @property
     def spec(self) -> ControlSpec:
@@ -31,7 +31,9 @@ class Rig(Protocol):
         """The mesh at `spec.neutral`."""
         ...
 
-    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
+    def evaluate(
+        self, controls: Float[np.ndarray, "poses controls"]
+    ) -> Float[np.ndarray, "poses vertices 3"]:
         """The mesh of every pose."""
         ...
 
@@ -39,12 +41,14 @@ class Rig(Protocol):
 class ReducedRig(Protocol):
     """A rig seen through an orthonormal basis of (nearly) all meshes that it can make.
 
-    With basis B and origin o the coordinates of a mesh Y are z = Bᵀ(Y − o). A least-squares fit of the rig to Y and one of
-    its coordinates to z differ by a constant, so a solver's cost need not depend on the number of vertices.
-    Vertex weights, if any, are in the basis already.
+    With basis B and origin o the coordinates of a mesh Y are z = Bᵀ(Y − o). A least-squares fit of the rig to
+    Y and one of its coordinates to z differ by a constant, so a solver's cost need not depend on the number
+    of vertices. Vertex weights, if any, are in the basis already.
     """
 
-    def project(self, vertices: Float[np.ndarray, "frames vertices 3"]) -> Float[np.ndarray, "frames coordinates"]:
+    def project(
+        self, vertices: Float[np.ndarray, "frames vertices 3"]
+    ) -> Float[np.ndarray, "frames coordinates"]:
         """The coordinates of given meshes."""
         ...
 
@@ -54,7 +58,9 @@ class ReducedRig(Protocol):
         """The coordinates at given controls, and their Jacobian."""
         ...
 
-    def evaluate(self, controls: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
+    def evaluate(
+        self, controls: Float[np.ndarray, "frames controls"]
+    ) -> Float[np.ndarray, "frames coordinates"]:
         """The coordinates at given controls."""
         ...
 
@@ -76,7 +82,7 @@ class DifferentiableRig(Rig, Protocol):
         ...
 
     def reduce(self, weights: Float[np.ndarray, "vertices"] | None = None) -> ReducedRig:
-        """The rig in coordinates, for vertices that count as `weights` says (the squared error is weighted)."""
+        """The rig in coordinates, for vertices that count as `weights` says (they scale squared errors)."""
         ...
 
 
@@ -87,7 +93,7 @@ def diagonal(vertices: Float[np.ndarray, "vertices 3"]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Restricted:
-    """A rig of which only some controls move; the others stay at neutral. Differentiable where the whole is not asked to be."""
+    """A rig of which only some controls move; the others stay at neutral."""
 
     whole: Rig
     columns: Int[np.ndarray, "selected"]
@@ -113,7 +119,9 @@ class Restricted:
         full[:, self.columns] = controls
         return full
 
-    def evaluate(self, controls: Float[np.ndarray, "poses selected"]) -> Float[np.ndarray, "poses vertices 3"]:
+    def evaluate(
+        self, controls: Float[np.ndarray, "poses selected"]
+    ) -> Float[np.ndarray, "poses vertices 3"]:
         """The mesh of every pose."""
         return self.whole.evaluate(self.expand(controls))
 
@@ -148,7 +156,9 @@ class _RestrictedCoordinates:
     rig: RestrictedDifferentiable
     inner: ReducedRig
 
-    def project(self, vertices: Float[np.ndarray, "frames vertices 3"]) -> Float[np.ndarray, "frames coordinates"]:
+    def project(
+        self, vertices: Float[np.ndarray, "frames vertices 3"]
+    ) -> Float[np.ndarray, "frames coordinates"]:
         return self.inner.project(vertices)
 
     def linearize(
@@ -157,12 +167,14 @@ class _RestrictedCoordinates:
         values, jacobian = self.inner.linearize(self.rig.expand(controls))
         return values, jacobian[:, :, self.rig.columns]
 
-    def evaluate(self, controls: Float[np.ndarray, "frames selected"]) -> Float[np.ndarray, "frames coordinates"]:
+    def evaluate(
+        self, controls: Float[np.ndarray, "frames selected"]
+    ) -> Float[np.ndarray, "frames coordinates"]:
         return self.inner.evaluate(self.rig.expand(controls))
 
 
 def restrict(rig: Rig, patterns: tuple[str, ...]) -> Rig:
-    """The rig with only the controls that match a pattern (all that are not driven where no pattern is given).
+    """The rig with only the controls that match a pattern (without a pattern: all that are not driven).
 
     Raises:
         BunrakuError: a pattern that matches nothing, or matches driven controls only.
@@ -171,7 +183,11 @@ def restrict(rig: Rig, patterns: tuple[str, ...]) -> Rig:
     columns = spec.select(patterns) if patterns else np.arange(len(spec))
     free = columns[~spec.driven[columns]]
     if len(free) == 0:
-        raise BunrakuError(f"controls {', '.join(patterns)}: all of them are driven by the rig itself; none can be solved for")
+        raise BunrakuError(
+            f"controls {', '.join(patterns)}: the rig itself drives all of them; none can be solved for"
+        )
     if len(free) == len(spec):
         return rig
-    return RestrictedDifferentiable(rig, free) if isinstance(rig, DifferentiableRig) else Restricted(rig, free)
+    return (
+        RestrictedDifferentiable(rig, free) if isinstance(rig, DifferentiableRig) else Restricted(rig, free)
+    )

@@ -1,7 +1,8 @@
-"""Rotations, written once for numpy arrays and torch tensors. Quaternions are wxyz; any leading dimensions are batch.
+"""Rotations, written once for numpy and torch. Quaternions are wxyz; any leading dimensions are batch.
 
-Parameters are rotation vectors r (axis times angle, radians, R = exp([r]×)) or the first two columns of R (6-D, Zhou et al.,
-CVPR 2019). Functions are smooth where the map is: series take over where a quotient would be 0/0, in values and in gradients.
+Parameters are rotation vectors r (axis times angle, radians, R = exp([r]×)) or the first two columns of R
+(6-D, Zhou et al., CVPR 2019). Functions are smooth where the map is: series take over where a quotient would
+be 0/0, in values and in gradients.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def rotvec_from_quat(q: Array) -> Array:
     w = q[..., 0]
     # a = 2·atan2(|u|, w), well conditioned near 0 and near π alike; acos(w) is neither.
     safe_w = xp.where(small, xp.ones_like(w), w)
-    factor = xp.where(small, 2 / xp.where(small, w, xp.ones_like(w)) * (1 - u2 / 3), 2 * xp.atan2(length, safe_w) / length)
+    factor = xp.where(
+        small, 2 / xp.where(small, w, xp.ones_like(w)) * (1 - u2 / 3), 2 * xp.atan2(length, safe_w) / length
+    )
     return q[..., 1:] * factor[..., None]
 
 
@@ -99,7 +102,8 @@ def matrix_from_quat(q: Array) -> Array:
 def quat_from_matrix(m: Array) -> Array:
     """Rotation matrices (…, 3, 3) to unit quaternions (…, 4) with w ≥ 0.
 
-    The four columns of the symmetric matrix q·qᵀ can each give q; the best conditioned one is taken (Shepperd 1978).
+    The four columns of the symmetric matrix q·qᵀ can each give q; the best conditioned one is taken (Shepperd
+    1978).
     """
     xp = _xp(m)
     t = [[m[..., i, j] for j in range(3)] for i in range(3)]
@@ -143,7 +147,7 @@ def sixd_from_matrix(m: Array) -> Array:
 
 
 def matrix_from_sixd(d: Array) -> Array:
-    """Gram–Schmidt: any two independent columns (…, 6) to rotation matrices (…, 3, 3) (Zhou et al., CVPR 2019, eq. 15)."""
+    """Gram–Schmidt: two independent columns (…, 6) to matrices (…, 3, 3) (Zhou et al., CVPR 2019, eq. 15)."""
     xp = _xp(d)
     a, b = d[..., :3], d[..., 3:]
     x = a / xp.sqrt(xp.sum(a * a, axis=-1))[..., None]
@@ -163,11 +167,12 @@ def skew(v: Array) -> Array:
 def left_jacobian(r: Array) -> Array:
     """J(r), (…, 3, 3), with exp(r + δ) ≈ exp(J(r)·δ)·exp(r).
 
-    J = I + (1−cos a)/a² [r]× + (a−sin a)/a³ [r]×² (Chirikjian 2011, vol. 2, eq. 10.86), singular at a = 2π only.
+    J = I + (1−cos a)/a² [r]× + (a−sin a)/a³ [r]×² (Chirikjian 2011, vol. 2, eq. 10.86); singular at 2π, 4π ….
     """
     xp = _xp(r)
     angle2 = xp.sum(r * r, axis=-1)
-    small = angle2 < 1e-4  # (a − sin a)/a³ loses digits earlier than the others; the series below is exact to 1e-16 here
+    # (a − sin a)/a³ loses digits earlier than the others; the series below is exact to 1e-16 here.
+    small = angle2 < 1e-4
     safe = xp.where(small, xp.ones_like(angle2), angle2)
     angle = xp.sqrt(safe)
     b = xp.where(small, 0.5 - angle2 / 24 + angle2**2 / 720, (1 - xp.cos(angle)) / safe)
@@ -186,7 +191,7 @@ def quat_slerp(p: Array, q: Array, u: Array) -> Array:
 
 
 def geodesic_angle(p: Array, q: Array) -> Array:
-    """The angle in [0, π] between unit quaternions (…, 4), 2·atan2(|u|, |w|) of p⁻¹q: exact for tiny angles, blind to sign."""
+    """The angle in [0, π] between unit quaternions (…, 4): 2·atan2(|u|, |w|) of p⁻¹q, exact for tiny ones."""
     xp = _xp(p)
     d = quat_multiply(quat_conjugate(p), q)
     return 2 * xp.atan2(xp.sqrt(xp.sum(d[..., 1:] ** 2, axis=-1)), xp.abs(d[..., 0]))
@@ -195,8 +200,8 @@ def geodesic_angle(p: Array, q: Array) -> Array:
 def nearest_branch(r: Float[np.ndarray, "*batch 3"], reference: Float[np.ndarray, "*batch 3"]) -> np.ndarray:
     """The rotation vectors of the same rotations as r that lie nearest to given ones.
 
-    All of them are r̂·(a + 2πk); the best k is the nearest integer to (r̂·reference − a)/2π. Where r is (nearly) the identity its
-    axis is free and that of the reference is taken.
+    All of them are r̂·(a + 2πk); the best k is the nearest integer to (r̂·reference − a)/2π. Where r is
+    (nearly) the identity its axis is free and that of the reference is taken.
     """
     angle = np.linalg.norm(r, axis=-1, keepdims=True)
     length = np.linalg.norm(reference, axis=-1, keepdims=True)
@@ -207,7 +212,7 @@ def nearest_branch(r: Float[np.ndarray, "*batch 3"], reference: Float[np.ndarray
 
 
 def unwrap_rotvecs(r: Float[np.ndarray, "frames *batch 3"]) -> np.ndarray:
-    """Rotation vectors over frames (axis 0) on one continuous branch, beyond ±π where the motion goes there."""
+    """Rotation vectors over frames (axis 0) on one continuous branch, beyond ±π where the motion goes."""
     out = np.array(r, np.float64)
     for frame in range(1, len(out)):
         out[frame] = nearest_branch(out[frame], out[frame - 1])

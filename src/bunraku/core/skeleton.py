@@ -13,10 +13,10 @@ from bunraku.core.errors import BunrakuError
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """Joints (any transform nodes) in any order; `order` visits parents before their children. Build with `skeleton`.
+    """Joints (any transform nodes) in any order; `order` has parents before children. Build with `skeleton`.
 
-    The local transform of joint j is  x ↦ t_j + R_j·P_j·x  with translation t, rotation R and stretch P; P is the
-    diagonal of the scale for ordinary joints, and a general matrix where a file gives a sheared one.
+    The local transform of joint j is  x ↦ t_j + R_j·P_j·x  with translation t, rotation R and stretch P; P is
+    the diagonal of the scale for ordinary joints, and a general matrix where a file gives a sheared one.
     """
 
     names: tuple[str, ...]
@@ -43,8 +43,8 @@ def skeleton(
     """A checked `Skeleton`.
 
     Raises:
-        BunrakuError: repeated names, a parent that does not exist, a cycle among the joints (named), rest transforms that
-            are not finite.
+        BunrakuError: repeated names, a parent that does not exist, a cycle among the joints (named), rest
+            transforms that are not finite.
     """
     count = len(names)
     parent = np.asarray(parents, np.int64).reshape(count)
@@ -52,14 +52,19 @@ def skeleton(
         raise BunrakuError(f"{name}: a joint is named twice; names must be unique")
     if count and (parent.max() >= count or parent.min() < -1):
         raise BunrakuError(f"{name}: a joint has parent {int(parent.max())}; there are {count} joints")
-    stretch = np.tile(np.eye(3), (count, 1, 1)) if rest_stretch is None else np.asarray(rest_stretch, np.float64)
+    stretch = (
+        np.tile(np.eye(3), (count, 1, 1)) if rest_stretch is None else np.asarray(rest_stretch, np.float64)
+    )
     translation, quat = np.asarray(rest_translation, np.float64), np.asarray(rest_quat, np.float64)
     for array in (translation, quat, stretch):
         if not np.isfinite(array).all():
-            raise BunrakuError(f"{name}: joint {names[int(np.argwhere(~np.isfinite(array))[0][0])]!r} has a rest transform that is not finite")
+            culprit = names[int(np.argwhere(~np.isfinite(array))[0][0])]
+            raise BunrakuError(f"{name}: joint {culprit!r} has a rest transform that is not finite")
     length = np.linalg.norm(quat, axis=1, keepdims=True)
     if (length < 1e-12).any():
-        raise BunrakuError(f"{name}: joint {names[int(np.argmin(length))]!r} has a rotation quaternion of length 0")
+        raise BunrakuError(
+            f"{name}: joint {names[int(np.argmin(length))]!r} has a rotation quaternion of length 0"
+        )
     order = _parents_first(names, parent, name)
     return Skeleton(tuple(names), parent, order, translation, quat / length, stretch)
 
@@ -71,7 +76,9 @@ def _parents_first(names: Sequence[str], parents: np.ndarray, name: str) -> np.n
         joint = start
         while joint >= 0 and depth[joint] < 0:
             if joint in path:
-                raise BunrakuError(f"{name}: joint {names[joint]!r} is its own ancestor (a cycle among the nodes)")
+                raise BunrakuError(
+                    f"{name}: joint {names[joint]!r} is its own ancestor (a cycle among the nodes)"
+                )
             path.append(joint)
             joint = int(parents[joint])
         base = depth[joint] if joint >= 0 else -1

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class SkinnedCharacter:
     """Rest vertices, which joints carry them, and morph targets.
 
-    A *binding* is a joint together with an inverse bind matrix: one joint may serve several skins, each with its own.
-    A vertex that follows a node rigidly has one influence of weight 1 on a binding whose matrix is the identity.
+    A *binding* is a joint together with an inverse bind matrix: one joint may serve several skins, each with
+    its own. A vertex that follows a node rigidly has one influence of weight 1 on a binding whose matrix is
+    the identity.
     """
 
     skeleton: Skeleton
@@ -47,9 +48,10 @@ class SkinnedCharacter:
 class SkinningMatrix:
     """Linear blend skinning as one sparse product, V' = A·T.
 
-    V'_v = Σ_k w_k G_{j_k} B_k [p_v + Σ_m μ_m δ_{m,v}; 1] is linear in the world transforms G_j (3×4) and in the products μ_m G_j.
-    The rows of T are, for each joint, the four columns of G_j, then for each (morph, joint) pair that meets in some vertex the three
-    columns of μ_m times G_j's linear part; each row has 3 entries, the world axes.
+    V'_v = Σ_k w_k G_{j_k} B_k [p_v + Σ_m μ_m δ_{m,v}; 1] is linear in the world transforms G_j (3×4) and in
+    the products μ_m G_j. The rows of T are, for each joint, the four columns of G_j, then for each (morph,
+    joint) pair that meets in some vertex the three columns of μ_m times G_j's linear part; each row has 3
+    entries, the world axes.
     """
 
     matrix: csr_matrix
@@ -66,7 +68,10 @@ class SkinningMatrix:
         joints = np.swapaxes(transforms, 2, 3).reshape(poses, 4 * self.joint_count, 3)
         if len(self.pair_morphs) == 0:
             return joints
-        linear = np.swapaxes(transforms[:, self.pair_joints, :, :3], 2, 3) * morphs[:, self.pair_morphs, None, None]
+        linear = (
+            np.swapaxes(transforms[:, self.pair_joints, :, :3], 2, 3)
+            * morphs[:, self.pair_morphs, None, None]
+        )
         return np.concatenate([joints, linear.reshape(poses, -1, 3)], axis=1)
 
     def skin(
@@ -90,7 +95,7 @@ def skinning_matrix(character: SkinnedCharacter) -> SkinningMatrix:
     kept = weight > 0
     vertex, binding, weight = vertex[kept], binding[kept], weight[kept]
     joint = character.binding_joints[binding]
-    # B_k [p; 1] by influence: the bound point in the joint's own frame, homogeneous so that weights carry the translation.
+    # B_k [p; 1] by influence: the bound point in the joint's own frame, homogeneous: weights scale all of it.
     bind = character.inverse_binds[binding]
     point = np.einsum("kij,kj->ki", bind[:, :3, :3], character.positions[vertex]) + bind[:, :3, 3]
     bound = np.concatenate([point, np.ones((len(point), 1))], axis=1) * weight[:, None]

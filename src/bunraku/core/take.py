@@ -34,7 +34,11 @@ KIND = "take"
 
 def save_take(path: Path, take: Take) -> None:
     """Finish the output folder `path` (opened with `artifact.open_output`) with a take."""
-    arrays = {"values": take.curves.values, "frame_error": take.frame_error, "vertex_error": take.vertex_error}
+    arrays = {
+        "values": take.curves.values,
+        "frame_error": take.frame_error,
+        "vertex_error": take.vertex_error,
+    }
     description = {
         "names": list(take.curves.names),
         "fps": [take.curves.fps.numerator, take.curves.fps.denominator],
