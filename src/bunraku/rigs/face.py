@@ -138,14 +138,14 @@ class Face:
     def _shapes(self) -> Float[np.ndarray, "drivers coordinates"]:
         """Offsets of all vertices for every driver at 1, in millimetres."""
         rng = np.random.default_rng([self.seed, 3])
-        sided = self._bumps(self._anchors[1 + _MIDDLE :: 2], rng, _SHAPE_MM, (14, 30))
-        single = self._bumps(self._anchors[: 1 + _MIDDLE], rng, _SHAPE_MM, (18, 32))
+        sided = self._bumps(self._anchors[1 + _MIDDLE :: 2], rng, _SHAPE_MM, (14.0, 30.0))
+        single = self._bumps(self._anchors[: 1 + _MIDDLE], rng, _SHAPE_MM, (18.0, 32.0))
         single[JAW] *= 0.2  # the jaw's own shape is a mere bulge: its motion is the turn
         grid = sided.reshape(_SIDED, ROWS, COLUMNS, 3)
         twins = np.stack([grid, grid[:, :, ::-1] * [-1, 1, 1]], axis=1).reshape(2 * _SIDED, -1, 3)
         between = self._anchors[self._pairs].mean(axis=1)
-        pairs = self._bumps(between, rng, _PAIR_MM, (12, 24))
-        hats = self._bumps(self._anchors[self._hats], rng, _IN_BETWEEN_MM, (12, 22))
+        pairs = self._bumps(between, rng, _PAIR_MM, (12.0, 24.0))
+        hats = self._bumps(self._anchors[self._hats], rng, _IN_BETWEEN_MM, (12.0, 22.0))
         return np.concatenate([single, twins, pairs, hats]).reshape(-1, self.neutral.size)
 
     def _bumps(
