@@ -38,6 +38,7 @@ class Rig(Protocol):
         ...
 
 
+@runtime_checkable
 class ReducedRig(Protocol):
     """A rig seen through an orthonormal basis of (nearly) all meshes that it can make.
 
