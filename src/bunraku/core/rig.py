@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from bunraku.core.controls import ControlSpec
 from bunraku.core.errors import BunrakuError
+from bunraku.core.reduced import ReducedRig
 
 
 @runtime_checkable
@@ -39,33 +40,6 @@ class Rig(Protocol):
 
 
 @runtime_checkable
-class ReducedRig(Protocol):
-    """A rig seen through an orthonormal basis of (nearly) all meshes that it can make.
-
-    With basis B and origin o the coordinates of a mesh Y are z = Bᵀ(Y − o). A least-squares fit of the rig to
-    Y and one of its coordinates to z differ by a constant, so a solver's cost need not depend on the number
-    of vertices. Vertex weights, if any, are in the basis already.
-    """
-
-    def project(
-        self, vertices: Float[np.ndarray, "frames vertices 3"]
-    ) -> Float[np.ndarray, "frames coordinates"]:
-        """The coordinates of given meshes."""
-        ...
-
-    def linearize(
-        self, controls: Float[np.ndarray, "frames controls"]
-    ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames coordinates controls"]]:
-        """The coordinates at given controls, and their Jacobian."""
-        ...
-
-    def evaluate(
-        self, controls: Float[np.ndarray, "frames controls"]
-    ) -> Float[np.ndarray, "frames coordinates"]:
-        """The coordinates at given controls."""
-        ...
-
-
 @runtime_checkable
 class DifferentiableRig(Rig, Protocol):
     """A rig that knows its derivatives."""
@@ -82,8 +56,8 @@ class DifferentiableRig(Rig, Protocol):
         """Transposed Jacobian times cotangents: the gradient of ⟨mesh, cotangents⟩ in the controls."""
         ...
 
-    def reduce(self, weights: Float[np.ndarray, "vertices"] | None = None) -> ReducedRig:
-        """The rig in coordinates, for vertices that count as `weights` says (they scale squared errors)."""
+    def reduce(self) -> ReducedRig:
+        """The rig in few coordinates."""
         ...
 
 
@@ -147,9 +121,9 @@ class RestrictedDifferentiable(Restricted):
         """Transposed Jacobian times cotangents."""
         return self.whole.vjp(self.expand(controls), cotangents)[:, self.columns]
 
-    def reduce(self, weights: Float[np.ndarray, "vertices"] | None = None) -> ReducedRig:
-        """The whole rig's coordinates; of their Jacobian, the columns that move."""
-        return _RestrictedCoordinates(self, self.whole.reduce(weights))
+    def reduce(self) -> ReducedRig:
+        """The whole rig's coordinates; of their Jacobian, the rows of the controls that move."""
+        return _RestrictedCoordinates(self, self.whole.reduce())
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,21 +131,26 @@ class _RestrictedCoordinates:
     rig: RestrictedDifferentiable
     inner: ReducedRig
 
-    def project(
-        self, vertices: Float[np.ndarray, "frames vertices 3"]
-    ) -> Float[np.ndarray, "frames coordinates"]:
-        return self.inner.project(vertices)
+    @property
+    def basis(self) -> Float[np.ndarray, "components rows"]:
+        return self.inner.basis
+
+    @property
+    def axes(self) -> int:
+        return self.inner.axes
+
+    @property
+    def origin(self) -> Float[np.ndarray, "vertices 3"]:
+        return self.inner.origin
+
+    def evaluate(self, controls: Float[np.ndarray, "frames selected"]) -> Float[np.ndarray, "frames coordinates"]:
+        return self.inner.evaluate(self.rig.expand(controls))
 
     def linearize(
         self, controls: Float[np.ndarray, "frames selected"]
-    ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames coordinates selected"]]:
-        values, jacobian = self.inner.linearize(self.rig.expand(controls))
-        return values, jacobian[:, :, self.rig.columns]
-
-    def evaluate(
-        self, controls: Float[np.ndarray, "frames selected"]
-    ) -> Float[np.ndarray, "frames coordinates"]:
-        return self.inner.evaluate(self.rig.expand(controls))
+    ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames selected coordinates"]]:
+        values, rows = self.inner.linearize(self.rig.expand(controls))
+        return values, rows[:, self.rig.columns]
 
 
 def restrict(rig: Rig, patterns: tuple[str, ...]) -> Rig:
