@@ -1,0 +1,140 @@
+"""What every command is: a frozen dataclass that the arguments fill, that runs, and that shows what came out."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import os
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from bunraku.cli.progress import Reporter
+from bunraku.core.errors import BunrakuError
+from bunraku.core.progress import Progress
+
+MARKERS = (tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(ABC):
+    """The options that every command has."""
+
+    json: bool = False
+    """One JSON object on standard output, and nothing else there."""
+    debug: bool = False
+    """Show where in the program an error comes from."""
+
+    @abstractmethod
+    def run(self, progress: Progress) -> Mapping[str, Any]:
+        """Do it; the result is JSON-able."""
+
+    def show(self, result: Mapping[str, Any]) -> None:
+        """Print the result for people."""
+        from bunraku.cli.show import print_values
+
+        print_values(result)
+
+
+Kind = TypeVar("Kind", bound=Command)
+
+
+def run(command: Command) -> None:
+    """Run a command with progress on standard error and its result on standard output."""
+    from bunraku.cli.show import strict_json
+
+    with Reporter() as progress:
+        result = command.run(progress)
+    try:
+        if command.json:
+            print(strict_json(result))
+        else:
+            command.show(result)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has gone; the interpreter must not complain about that once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def parse(kind: type[Kind], words: Sequence[str], prog: str) -> Kind:
+    """The command that the arguments describe; `--help` prints and leaves through SystemExit(0).
+
+    Raises:
+        BunrakuError: unknown, missing or malformed arguments.
+    """
+    asked_for_help = "-h" in words or "--help" in words
+    complaint = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        if not asked_for_help:
+            # The parser draws its complaint as a box as wide as the terminal; only in a wide one its lines stay whole.
+            stack.enter_context(_columns(100_000))
+            stack.enter_context(contextlib.redirect_stderr(complaint))
+        try:
+            return tyro.cli(kind, args=list(words), prog=prog, config=MARKERS)
+        except SystemExit as leaving:
+            if leaving.code in (0, None) or asked_for_help:
+                raise
+    raise BunrakuError(f"{_one_line(complaint.getvalue())} (see {prog} --help)")
+
+
+@contextlib.contextmanager
+def _columns(width: int) -> Iterator[None]:
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(width)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+
+
+def _one_line(box: str) -> str:
+    """The parser's box as one line: its first paragraph, and of its suggestions the first."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    rows = [row.strip("│|").rstrip() for row in plain.splitlines()[1:-1]]
+    rule = next((i for i, row in enumerate(rows) if set(row.strip()) <= set("─-") and row.strip()), len(rows))
+    first, rest = rows[:rule], rows[rule + 1 :]
+    message = " ".join(row.strip() for row in first)
+    if message.startswith("Missing from"):
+        # Names stand at indent 4, their help deeper.
+        missing = f"missing: {', '.join(row.strip() for row in first if re.match(r' {5}\S', row))}"
+        unknown = [row.strip() for row in rest if re.match(r" {5}-", row)]
+        return f"unknown argument: {unknown[0]}; {missing}" if unknown else missing
+    if message.startswith("Unrecognized options:"):
+        named = [row.strip().split()[0] for row in rest if re.match(r" {5}-", row)]
+        unknown = message.split(":", 1)[1].split(",")[0].strip()
+        near = difflib.get_close_matches(unknown, named, 1, cutoff=0) if unknown.startswith("-") else []
+        return f"unknown argument: {unknown}" + (f"; did you mean {near[0]}?" if near else "")
+    parsing = re.match(r"Error parsing (\S+): (.*)", message)
+    if parsing:
+        usage = next((row.strip() for row in rest if row.strip().startswith(parsing[1])), parsing[1])
+        return f"{usage}: {parsing[2]}"
+    return message[:1].lower() + message[1:].rstrip(".")
+
+
+def patterns(controls: str) -> tuple[str, ...]:
+    """What `--controls` means: names and shell patterns between commas, or a file with one on each line.
+
+    Raises:
+        BunrakuError: a file that cannot be read or names nothing.
+    """
+    path = Path(controls)
+    if not controls or not path.is_file():
+        return tuple(part.strip() for part in controls.split(",") if part.strip())
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise BunrakuError(f"--controls {controls}: cannot be read as text") from None
+    named = tuple(line.strip() for line in lines if line.strip())
+    if not named:
+        raise BunrakuError(f"--controls {controls}: is empty; expected one control name or pattern on each line")
+    return named
