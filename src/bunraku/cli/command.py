@@ -106,7 +106,7 @@ def _one_line(box: str) -> str:
     message = " ".join(row.strip() for row in first)
     if message.startswith("Missing from"):
         # Names stand at indent 4, their help deeper.
-        missing = f"missing: {', '.join(row.strip() for row in first if re.match(r' {5}\S', row))}"
+        missing = "missing: " + ", ".join(row.strip() for row in first if re.match(r" {5}\S", row))
         unknown = [row.strip() for row in rest if re.match(r" {5}-", row)]
         return f"unknown argument: {unknown[0]}; {missing}" if unknown else missing
     if message.startswith("Unrecognized options:"):
