@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from bunraku.core.controls import ControlSpec
 from bunraku.core.errors import BunrakuError
+from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.reduced import ReducedRig
 
 
@@ -58,6 +59,15 @@ class DifferentiableRig(Rig, Protocol):
 
     def reduce(self) -> ReducedRig:
         """The rig in few coordinates."""
+        ...
+
+
+@runtime_checkable
+class GuessingRig(Protocol):
+    """A rig that can tell from a mesh roughly where its controls stand, so that a solve need not start at neutral."""
+
+    def guess(self, capture: MeshSequence) -> Float[np.ndarray, "frames controls"]:
+        """Controls for every frame; may leave the bounds."""
         ...
 
 
@@ -121,6 +131,12 @@ class RestrictedDifferentiable(Restricted):
         """Transposed Jacobian times cotangents."""
         return self.whole.vjp(self.expand(controls), cotangents)[:, self.columns]
 
+    def guess(self, capture: MeshSequence) -> Float[np.ndarray, "frames selected"]:
+        """The whole rig's guess, of the controls that move; neutral where it has none."""
+        if isinstance(self.whole, GuessingRig):
+            return self.whole.guess(capture)[:, self.columns]
+        return np.tile(self.spec.neutral, (capture.frames, 1))
+
     def reduce(self) -> ReducedRig:
         """The whole rig's coordinates; of their Jacobian, the rows of the controls that move."""
         return _RestrictedCoordinates(self, self.whole.reduce())
@@ -143,7 +159,9 @@ class _RestrictedCoordinates:
     def origin(self) -> Float[np.ndarray, "vertices 3"]:
         return self.inner.origin
 
-    def evaluate(self, controls: Float[np.ndarray, "frames selected"]) -> Float[np.ndarray, "frames coordinates"]:
+    def evaluate(
+        self, controls: Float[np.ndarray, "frames selected"]
+    ) -> Float[np.ndarray, "frames coordinates"]:
         return self.inner.evaluate(self.rig.expand(controls))
 
     def linearize(

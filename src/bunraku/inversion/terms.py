@@ -1,0 +1,81 @@
+"""What a solve wants, as terms: free functions that return *weighted residuals* and their Jacobians; the solver adds them up.
+
+Unknowns are u = (control − neutral) / range, so that a weight means the same for an angle and for a morph. Mesh residuals are divided by
+√V·D (V vertices, D the neutral diagonal): the mesh term of a frame is its squared relative RMS error, and the weight of another term
+says how large a relative error it may cost: a smoothness of 1e-3 trades a relative error of 1e-3 for a second difference of one range.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bunraku.core.reduced import Observation
+
+
+def mesh(
+    observation: Observation,
+    frames: Int[np.ndarray, "chosen"],
+    coordinates: Float[np.ndarray, "chosen coordinates"],
+    scale: float,
+) -> Float[np.ndarray, "chosen coordinates"]:
+    """L(z − z*)·scale: the captured mesh is met, in the metric of the vertices that count."""
+    return observation.whiten(frames, coordinates - observation.target[frames]) * scale
+
+
+def mesh_jacobian(
+    observation: Observation,
+    frames: Int[np.ndarray, "chosen"],
+    jacobian: Float[np.ndarray, "chosen controls coordinates"],
+) -> Float[np.ndarray, "chosen controls coordinates"]:
+    """L·∂z/∂control, transposed: the Jacobian of `mesh` but for its scale and the controls' ranges."""
+    return observation.whiten(frames, jacobian)
+
+
+def neutral(u: Float[np.ndarray, "*batch controls"], weight: float) -> Float[np.ndarray, "*batch controls"]:
+    """weight·u: controls prefer to rest. Its Jacobian is weight·I."""
+    return weight * u
+
+
+def sparsity_weight(u: Float[np.ndarray, "*batch controls"], weight: float) -> Float[np.ndarray, "*batch controls"]:
+    """The weights w(u) with (w·u)² ≈ weight²·|u|: an L1 prior by reweighting, which leaves few controls active.
+
+    Iteratively reweighted least squares (Daubechies et al. 2010, eq. 1.4); below 1e-3 of the range it is quadratic, so that the
+    weight stays finite. Its Jacobian, w held, is diag(w).
+    """
+    return weight / np.sqrt(np.maximum(np.abs(u), 1e-3))
+
+
+def smoothness(u: Float[np.ndarray, "frames controls"], weight: float) -> Float[np.ndarray, "inner controls"]:
+    """weight·(u[t−1] − 2u[t] + u[t+1]): curves prefer constant velocity. Needs at least three frames (else no residual)."""
+    if len(u) < 3:
+        return np.zeros((0, u.shape[1]))
+    return weight * (u[:-2] - 2 * u[1:-1] + u[2:])
+
+
+def smoothness_bands(frames: int, weight: float) -> Float[np.ndarray, "3 frames"]:
+    """JᵀJ of `smoothness` for one control: its diagonal and the two above, as rows (row k at t couples t and t + k)."""
+    bands = np.zeros((3, frames))
+    for left in range(frames - 2):
+        bands[0, left : left + 3] += (1, 4, 1)
+        bands[1, left : left + 2] += (-2, -2)
+        bands[2, left] += 1
+    return bands * weight**2
+
+
+def smoothness_gradient(u: Float[np.ndarray, "frames controls"], weight: float) -> Float[np.ndarray, "frames controls"]:
+    """Jᵀr of `smoothness`."""
+    gradient = np.zeros_like(u)
+    inner = weight * smoothness(u, weight)
+    if len(inner):
+        gradient[:-2] += inner
+        gradient[1:-1] -= 2 * inner
+        gradient[2:] += inner
+    return gradient
+
+
+def huber_weight(
+    distance: Float[np.ndarray, "frames vertices"], threshold: float
+) -> Float[np.ndarray, "frames vertices"]:
+    """w with w·d² as steep as Huber's loss: 1 up to the threshold, threshold/d beyond (Huber 1964)."""
+    return np.where(distance > threshold, threshold / np.maximum(distance, 1e-300), 1.0)
