@@ -15,6 +15,10 @@ Path = Literal["translation", "rotation", "scale", "morphs"]
 Interpolation = Literal["LINEAR", "STEP", "CUBICSPLINE"]
 
 
+_KEY_SLACK_S = 1e-6
+"""Files keep key times as float32: a frame's time k/fps may fall just before the key that was meant for it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Channel:
     """Keys of one property of one node (or of a group of morphs)."""
@@ -26,7 +30,8 @@ class Channel:
     times_s: Float[np.ndarray, "keys"]
     """Strictly increasing."""
     values: Float[np.ndarray, "keys slots width"]
-    """slots is 1, or 3 for CUBICSPLINE (in-tangent, value, out-tangent); width 3, 4 (wxyz) or all morphs."""
+    """slots is 1, or 3 for CUBICSPLINE (in-tangent, value, out-tangent); width 3, 4 (wxyz) or the number of morphs.
+    Local and absolute: a scale replaces the rest scale, it is not a factor on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +61,13 @@ class NodePoses:
 def sample(channel: Channel, times_s: Float[np.ndarray, "frames"]) -> Float[np.ndarray, "frames width"]:
     """The channel's values at given times; before the first and after the last key it holds.
 
-    LINEAR is slerp for rotations, CUBICSPLINE the Hermite form of the glTF 2.0 specification (appendix C).
+    LINEAR is slerp for rotations, CUBICSPLINE the Hermite form of the glTF 2.0 specification (appendix C). A STEP key
+    holds from a microsecond before its time on, so that frames meet the keys that were rounded from their times.
     """
     keys = channel.times_s
     if len(keys) == 1 or channel.interpolation == "STEP":
-        held = np.clip(np.searchsorted(keys, times_s, side="right") - 1, 0, len(keys) - 1)
+        slack = _KEY_SLACK_S * np.maximum(1.0, np.abs(times_s))
+        held = np.clip(np.searchsorted(keys, times_s + slack, side="right") - 1, 0, len(keys) - 1)
         return _unit(channel, channel.values[held, channel.values.shape[1] // 2])
     left = np.clip(np.searchsorted(keys, times_s, side="right") - 1, 0, len(keys) - 2)
     span = keys[left + 1] - keys[left]
@@ -71,12 +78,7 @@ def sample(channel: Channel, times_s: Float[np.ndarray, "frames"]) -> Float[np.n
         h = span[:, None]
         u2, u3 = u * u, u * u * u
         # p(u) = (2u³−3u²+1)v₀ + h(u³−2u²+u)b₀ + (−2u³+3u²)v₁ + h(u³−u²)a₁
-        value = (
-            (2 * u3 - 3 * u2 + 1) * v0
-            + h * (u3 - 2 * u2 + u) * b0
-            + (3 * u2 - 2 * u3) * v1
-            + h * (u3 - u2) * a1
-        )
+        value = (2 * u3 - 3 * u2 + 1) * v0 + h * (u3 - 2 * u2 + u) * b0 + (3 * u2 - 2 * u3) * v1 + h * (u3 - u2) * a1
         return _unit(channel, value)
     v0, v1 = channel.values[left, 0], channel.values[left + 1, 0]
     if channel.path == "rotation":
@@ -85,7 +87,10 @@ def sample(channel: Channel, times_s: Float[np.ndarray, "frames"]) -> Float[np.n
 
 
 def _unit(channel: Channel, value: np.ndarray) -> np.ndarray:
-    return value / np.linalg.norm(value, axis=-1, keepdims=True) if channel.path == "rotation" else value
+    if channel.path != "rotation":
+        return value
+    # A spline between opposite keys may pass through 0, which has no direction: it becomes 0, not NaN.
+    return value / np.maximum(np.linalg.norm(value, axis=-1, keepdims=True), 1e-300)
 
 
 def poses_at(

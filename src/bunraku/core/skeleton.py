@@ -52,9 +52,7 @@ def skeleton(
         raise BunrakuError(f"{name}: a joint is named twice; names must be unique")
     if count and (parent.max() >= count or parent.min() < -1):
         raise BunrakuError(f"{name}: a joint has parent {int(parent.max())}; there are {count} joints")
-    stretch = (
-        np.tile(np.eye(3), (count, 1, 1)) if rest_stretch is None else np.asarray(rest_stretch, np.float64)
-    )
+    stretch = np.tile(np.eye(3), (count, 1, 1)) if rest_stretch is None else np.asarray(rest_stretch, np.float64)
     translation, quat = np.asarray(rest_translation, np.float64), np.asarray(rest_quat, np.float64)
     for array in (translation, quat, stretch):
         if not np.isfinite(array).all():
@@ -62,9 +60,7 @@ def skeleton(
             raise BunrakuError(f"{name}: joint {culprit!r} has a rest transform that is not finite")
     length = np.linalg.norm(quat, axis=1, keepdims=True)
     if (length < 1e-12).any():
-        raise BunrakuError(
-            f"{name}: joint {names[int(np.argmin(length))]!r} has a rotation quaternion of length 0"
-        )
+        raise BunrakuError(f"{name}: joint {names[int(np.argmin(length))]!r} has a rotation quaternion of length 0")
     order = _parents_first(names, parent, name)
     return Skeleton(tuple(names), parent, order, translation, quat / length, stretch)
 
@@ -72,14 +68,12 @@ def skeleton(
 def _parents_first(names: Sequence[str], parents: np.ndarray, name: str) -> np.ndarray:
     depth = np.full(len(parents), -1)
     for start in range(len(parents)):
-        path: list[int] = []
+        path: dict[int, None] = {}  # in order, and quick to ask: a hostile file can be one long chain
         joint = start
         while joint >= 0 and depth[joint] < 0:
             if joint in path:
-                raise BunrakuError(
-                    f"{name}: joint {names[joint]!r} is its own ancestor (a cycle among the nodes)"
-                )
-            path.append(joint)
+                raise BunrakuError(f"{name}: joint {names[joint]!r} is its own ancestor (a cycle among the nodes)")
+            path[joint] = None
             joint = int(parents[joint])
         base = depth[joint] if joint >= 0 else -1
         for above, visited in enumerate(reversed(path)):
