@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Before any test imports bunraku: every annotated shape and type is then checked on every call.
-install_import_hook("bunraku", "beartype.beartype")
+install_import_hook("bunraku", "typechecks.checked")
 
 DATA_ADVICE = "set BUNRAKU_DATA to the folder of third-party test data (rigs/, sequences/, clips/, bodies/)"
 

@@ -64,6 +64,10 @@ def mesh_sequence(
         BunrakuError: wrong shapes, no frame or vertex, a rate that is not positive, a face that names no
             vertex, negative weights, no valid vertex at all. `name` is how the message calls the culprit.
     """
+    if vertices.dtype.kind in "iu":
+        vertices = vertices.astype(np.float64)
+    if vertices.dtype.kind != "f":
+        raise BunrakuError(f"{name}: vertices are {vertices.dtype}, not numbers")
     if vertices.ndim != 3 or vertices.shape[2] != 3:
         raise BunrakuError(f"{name}: vertices have shape {vertices.shape}; expected (frames, vertices, 3)")
     if vertices.shape[0] == 0 or vertices.shape[1] == 0:
@@ -75,14 +79,13 @@ def mesh_sequence(
     if triangles.ndim != 2 or triangles.shape[1] != 3:
         raise BunrakuError(f"{name}: faces have shape {triangles.shape}; expected (triangles, 3)")
     if triangles.size and not 0 <= int(triangles.min()) <= int(triangles.max()) < vertices.shape[1]:
-        raise BunrakuError(
-            f"{name}: a face names vertex {int(triangles.max())}; there are {vertices.shape[1]}"
-        )
+        culprit = int(triangles.min() if triangles.min() < 0 else triangles.max())
+        raise BunrakuError(f"{name}: a face names vertex {culprit}; there are {vertices.shape[1]}")
     if weights is not None:
         _check_weights(weights, vertices.shape[1], name)
     if valid is not None and valid.shape != vertices.shape[:2]:
         raise BunrakuError(f"{name}: valid has shape {valid.shape}; expected {vertices.shape[:2]}")
-    finite = np.isfinite(vertices).all(axis=2)
+    finite = np.asarray(np.isfinite(vertices).all(axis=2))
     if valid is not None:
         finite &= np.asarray(valid, bool)
     if not finite.any():

@@ -35,26 +35,30 @@ class Skeleton:
 def skeleton(
     names: Sequence[str],
     parents: Sequence[int] | np.ndarray,
-    rest_translation: Float[np.ndarray, "joints 3"],
-    rest_quat: Float[np.ndarray, "joints 4"],
-    rest_stretch: Float[np.ndarray, "joints 3 3"] | None = None,
+    rest_translation: np.ndarray,
+    rest_quat: np.ndarray,
+    rest_stretch: np.ndarray | None = None,
     name: str = "skeleton",
 ) -> Skeleton:
-    """A checked `Skeleton`.
+    """A checked `Skeleton` from rest translations (joints, 3), quaternions (joints, 4) and stretches (joints, 3, 3).
 
     Raises:
         BunrakuError: repeated names, a parent that does not exist, a cycle among the joints (named), rest
-            transforms that are not finite.
+            transforms of another shape or that are not finite.
     """
     count = len(names)
     parent = np.asarray(parents, np.int64).reshape(count)
     if len(set(names)) != count:
         raise BunrakuError(f"{name}: a joint is named twice; names must be unique")
     if count and (parent.max() >= count or parent.min() < -1):
-        raise BunrakuError(f"{name}: a joint has parent {int(parent.max())}; there are {count} joints")
+        culprit = int(parent.max() if parent.max() >= count else parent.min())
+        raise BunrakuError(f"{name}: a joint has parent {culprit}; there are {count} joints")
     stretch = np.tile(np.eye(3), (count, 1, 1)) if rest_stretch is None else np.asarray(rest_stretch, np.float64)
     translation, quat = np.asarray(rest_translation, np.float64), np.asarray(rest_quat, np.float64)
-    for array in (translation, quat, stretch):
+    expected = {"translations": (translation, (3,)), "quaternions": (quat, (4,)), "stretches": (stretch, (3, 3))}
+    for what, (array, shape) in expected.items():
+        if array.shape != (count, *shape):
+            raise BunrakuError(f"{name}: rest {what} have shape {array.shape}; expected {(count, *shape)}")
         if not np.isfinite(array).all():
             culprit = names[int(np.argwhere(~np.isfinite(array))[0][0])]
             raise BunrakuError(f"{name}: joint {culprit!r} has a rest transform that is not finite")
