@@ -15,11 +15,11 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -66,6 +66,7 @@ def open_output(
     wanted = json.loads(json.dumps(settings))
     if path.exists() and not path.is_dir():
         raise BunrakuError(f"{path}: is a file; an output is a folder")
+    _clear_leftovers(path)
     if path.is_dir() and any(path.iterdir()):
         if not (path / MANIFEST).is_file():
             raise BunrakuError(f"{path}: holds other files and no {MANIFEST}; choose another --out")
@@ -92,6 +93,17 @@ def open_output(
     }
     write_json(path / MANIFEST, manifest)
     return Output(path, "new", None)
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Remove temporary files that a killed run left at the top of its output."""
+    if path.is_dir():
+        for leftover in path.glob(_temporary_name("*", "?" * 8)):
+            leftover.unlink(missing_ok=True)
+
+
+def _temporary_name(name: str, unique: str) -> str:
+    return f".{name}.{unique}.tmp"
 
 
 def _difference(manifest: Mapping[str, Any], kind: str, wanted: Mapping[str, Any]) -> str:
@@ -158,6 +170,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     missing = {"kind", "state", "settings", "description", "result", "provenance"} - manifest.keys()
     if missing:
         raise BunrakuError(f"{file}: lacks {', '.join(sorted(missing))}")
+    texts, mappings = ("kind", "state"), ("settings", "description", "result", "provenance")
+    wrong = [key for key in texts if not isinstance(manifest[key], str)]
+    wrong += [key for key in mappings if not isinstance(manifest[key], dict)]
+    if wrong:
+        raise BunrakuError(f"{file}: is not a manifest of ours ({', '.join(wrong)} of another type)")
     return manifest
 
 
@@ -206,8 +223,12 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
 
 def write_array(file: Path, array: np.ndarray) -> None:
     """Write one array as `.npy`, atomically; large sets are memory-mapped from such files."""
+    assert not array.dtype.hasobject, "objects would have to be pickled"
+    whole = np.ascontiguousarray(array)
     with _replacing(file) as handle:
-        np.lib.format.write_array(handle, np.ascontiguousarray(array), allow_pickle=False)
+        np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(whole))
+        # Not numpy's own `tofile`: on a full disk it does not say why it stopped.
+        handle.write(whole.data)
 
 
 def map_array(file: Path) -> np.ndarray:
@@ -232,9 +253,15 @@ def write_bytes(file: Path, data: bytes) -> None:
         handle.write(data)
 
 
+def write_with(file: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file atomically by a function that is handed the open (seekable) file."""
+    with _replacing(file) as handle:
+        write(handle)
+
+
 @contextlib.contextmanager
 def _replacing(file: Path) -> Iterator[Any]:
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = file.with_name(_temporary_name(file.name, uuid.uuid4().hex[:8]))
     with disk_errors(file):
         try:
             with temporary.open("wb") as handle:
