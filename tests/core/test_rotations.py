@@ -16,7 +16,9 @@ library = pytest.mark.parametrize("make", LIBRARIES.values(), ids=LIBRARIES.keys
 coordinate = st.floats(-1, 1, allow_nan=False)
 axis = st.tuples(coordinate, coordinate, coordinate).filter(lambda v: np.linalg.norm(v) > 1e-3)
 # Small angles and angles just below π are where formulas go wrong, so they are drawn often.
-angle = st.one_of(st.floats(0, PI), st.floats(0, 1e-3), st.floats(PI - 1e-3, PI), st.sampled_from([0.0, 1e-12, 1e-8, 1e-4, PI]))
+angle = st.one_of(
+    st.floats(0, PI), st.floats(0, 1e-3), st.floats(PI - 1e-3, PI), st.sampled_from([0.0, 1e-12, 1e-8, 1e-4, PI])
+)
 
 
 @st.composite

@@ -14,17 +14,13 @@ from bunraku.core.transforms import (
 
 
 def random_maps(rng, *batch):
-    return np.concatenate(
-        [np.eye(3) + 0.3 * rng.normal(size=(*batch, 3, 3)), rng.normal(size=(*batch, 3, 1))], axis=-1
-    )
+    return np.concatenate([np.eye(3) + 0.3 * rng.normal(size=(*batch, 3, 3)), rng.normal(size=(*batch, 3, 1))], axis=-1)
 
 
 def test_composing_is_applying_one_after_the_other():
     rng = np.random.default_rng(0)
     outer, inner, points = random_maps(rng, 5), random_maps(rng, 5), rng.normal(size=(5, 7, 3))
-    np.testing.assert_allclose(
-        apply(compose(outer, inner), points), apply(outer, apply(inner, points)), atol=1e-13
-    )
+    np.testing.assert_allclose(apply(compose(outer, inner), points), apply(outer, apply(inner, points)), atol=1e-13)
 
 
 def test_a_map_after_its_inverse_is_the_identity():
@@ -48,9 +44,7 @@ def test_a_local_transform_scales_then_stretches_then_turns_then_moves():
     quarter = quat_from_rotvec(np.array([[[0.0, 0.0, np.pi / 2]]]))
     local = local_transforms(bone, np.array([[[10.0, 0.0, 0.0]]]), quarter, np.array([[[1.0, 3.0, 1.0]]]))
     # (0, 1, 0) → scaled (0, 3, 0) → sheared (1.5, 6, 0) → turned by 90° about z (−6, 1.5, 0) → moved.
-    np.testing.assert_allclose(
-        apply(local, np.array([[[[0.0, 1.0, 0.0]]]])), [[[[4.0, 1.5, 0.0]]]], atol=1e-14
-    )
+    np.testing.assert_allclose(apply(local, np.array([[[[0.0, 1.0, 0.0]]]])), [[[[4.0, 1.5, 0.0]]]], atol=1e-14)
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0]], ids=["parents first", "children first"])
@@ -77,9 +71,7 @@ def test_an_arm_of_three_joints_reaches_where_it_was_computed_by_hand(order):
 
 
 def test_a_parents_scale_reaches_its_children_and_frames_are_independent():
-    chain = skeleton(
-        ["a", "b"], [-1, 0], np.array([[0.0, 0, 0], [0, 1.0, 0]]), np.tile([1.0, 0, 0, 0], (2, 1))
-    )
+    chain = skeleton(["a", "b"], [-1, 0], np.array([[0.0, 0, 0], [0, 1.0, 0]]), np.tile([1.0, 0, 0, 0], (2, 1)))
     scale = np.array([[[1.0, 1, 1], [1, 1, 1]], [[2.0, 3, 4], [5, 6, 7]]])
     tiled = np.tile(chain.rest_translation, (2, 1, 1)), np.tile(chain.rest_quat, (2, 1, 1))
     world = world_transforms(chain, *tiled, scale)

@@ -73,9 +73,7 @@ def open_output(
         manifest = read_manifest(path)
         if manifest["kind"] == kind and manifest["settings"] == wanted:
             finished = manifest["state"] == "finished"
-            return Output(
-                path, "finished" if finished else "unfinished", manifest["result"] if finished else None
-            )
+            return Output(path, "finished" if finished else "unfinished", manifest["result"] if finished else None)
         if not overwrite:
             raise BunrakuError(f"{path}: {_difference(manifest, kind, wanted)}; --overwrite replaces it")
         shutil.rmtree(path)
@@ -137,9 +135,7 @@ def load(path: Path, kind: str) -> Stored:
     if manifest["kind"] != kind:
         raise BunrakuError(f"{path}: is a {manifest['kind']}; expected a {kind}")
     if manifest["state"] != "finished":
-        raise BunrakuError(
-            f"{path}: this {kind} is not finished; run the command that makes it again to resume it"
-        )
+        raise BunrakuError(f"{path}: this {kind} is not finished; run the command that makes it again to resume it")
     arrays = read_arrays(path / ARRAYS) if (path / ARRAYS).exists() else {}
     return Stored(path, manifest, arrays)
 
@@ -164,8 +160,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise BunrakuError(f"{file}: is not a manifest of ours")
     if manifest["schema"] > SCHEMA:
         raise BunrakuError(
-            f"{file}: was written by a newer version (schema {manifest['schema']}; "
-            f"this one reads up to {SCHEMA})"
+            f"{file}: was written by a newer version (schema {manifest['schema']}; this one reads up to {SCHEMA})"
         )
     missing = {"kind", "state", "settings", "description", "result", "provenance"} - manifest.keys()
     if missing:
@@ -242,9 +237,7 @@ def map_array(file: Path) -> np.ndarray:
     except FileNotFoundError:
         raise BunrakuError(f"{file}: is missing") from None
     except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise BunrakuError(
-            f"{file}: is corrupt ({str(error).splitlines()[0] if str(error) else 'empty'})"
-        ) from None
+        raise BunrakuError(f"{file}: is corrupt ({str(error).splitlines()[0] if str(error) else 'empty'})") from None
 
 
 def write_bytes(file: Path, data: bytes) -> None:
@@ -280,9 +273,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise BunrakuError(
-                f"{path}: no space left on the disk; what was finished before is kept"
-            ) from None
+            raise BunrakuError(f"{path}: no space left on the disk; what was finished before is kept") from None
         raise BunrakuError(f"{path}: cannot be written ({error.strerror})") from None
 
 
