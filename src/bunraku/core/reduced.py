@@ -1,8 +1,11 @@
 """A rig seen in few coordinates, and a capture seen in the same.
 
-All meshes that a rig makes lie (nearly) in a linear space with an orthonormal basis B and an origin o. With z = B(Y − o) the squared
-distance of the rig's mesh to a captured Y and that of their coordinates differ by a constant, so that a solver's cost does not
-depend on the number of vertices. Where vertices count differently, or are missing, the metric of the coordinates changes:
+All meshes that a rig makes lie (nearly) in a linear space with an orthonormal basis B and an origin o. With z = B(Y
+− o) the squared
+distance of the rig's mesh to a captured Y and that of their coordinates differ by a constant, so that a solver's
+cost does not
+depend on the number of vertices. Where vertices count differently, or are missing, the metric of the coordinates
+changes:
 ‖W^½(Bᵀz + o − Y)‖² = ‖L(z − z*)‖² + constant, with LᵀL = B W Bᵀ and z* the weighted fit.
 """
 
@@ -19,8 +22,10 @@ class ReducedRig(Protocol):
     """A rig's coordinates and their derivatives."""
 
     @property
-    def basis(self) -> Float[np.ndarray, "components rows"]:
-        """Orthonormal rows. With `axes` 1 a row runs over vertices·3; with `axes` 3 over vertices, and serves x, y and z alike."""
+    def basis(self) -> Float[np.ndarray, "components rows"] | None:
+        """Orthonormal rows; None where the coordinates are the vertices themselves (`axes` 1). With `axes` 1 a row
+        runs over vertices·3; with `axes` 3 over vertices, and serves x, y and z alike.
+        """
         ...
 
     @property
@@ -40,7 +45,9 @@ class ReducedRig(Protocol):
     def linearize(
         self, controls: Float[np.ndarray, "frames controls"]
     ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames controls coordinates"]]:
-        """The coordinates at given controls, and their *transposed* Jacobian (a row per control, as solvers want it)."""
+        """The coordinates at given controls, and their *transposed* Jacobian (a row per control, as solvers want
+        it).
+        """
         ...
 
 
@@ -49,8 +56,8 @@ class Observation:
     """A capture in a rig's coordinates: where to go (`target`) and in which metric."""
 
     target: Float[np.ndarray, "frames coordinates"]
-    roots: Float[np.ndarray, "patterns components components"] | None
-    """L for each distinct weighting of the vertices; None where every vertex of every frame counts 1."""
+    roots: Float[np.ndarray, "patterns components components"] | Float[np.ndarray, "patterns components"] | None
+    """L for each distinct weighting of the vertices, its diagonal where it is one; None where all vertices count 1."""
     pattern: Int[np.ndarray, "frames"]
     """Which root each frame uses."""
     axes: int
@@ -59,6 +66,9 @@ class Observation:
         """L times coordinate differences (chosen, coordinates) or Jacobian rows (chosen, controls, coordinates)."""
         if self.roots is None:
             return values
+        if self.roots.ndim == 2:
+            own = self.roots[self.pattern[frames]]
+            return values * (own if values.ndim == 2 else own[:, None])
         roots = np.swapaxes(self.roots[self.pattern[frames]], 1, 2)
         split = values.reshape(len(frames), -1, roots.shape[1])
         return (split @ roots).reshape(values.shape)
@@ -69,6 +79,8 @@ def project(
 ) -> Float[np.ndarray, "frames coordinates"]:
     """z = B(Y − o) of every frame."""
     offset = np.asarray(vertices, np.float64) - reduced.origin
+    if reduced.basis is None:
+        return offset.reshape(len(offset), -1)
     if reduced.axes == 1:
         return offset.reshape(len(offset), -1) @ reduced.basis.T
     return (np.ascontiguousarray(np.swapaxes(offset, 1, 2)) @ reduced.basis.T).reshape(len(offset), -1)
@@ -79,6 +91,8 @@ def unproject(
 ) -> Float[np.ndarray, "frames vertices 3"]:
     """Bᵀz + o of every frame."""
     frames = len(coordinates)
+    if reduced.basis is None:
+        return coordinates.reshape(frames, -1, 3) + reduced.origin
     if reduced.axes == 1:
         return (coordinates @ reduced.basis).reshape(frames, -1, 3) + reduced.origin
     split = coordinates.reshape(frames, 3, -1) @ reduced.basis
@@ -98,20 +112,24 @@ def observe(
     if weights is None or bool((weights == 1).all()):
         return Observation(project(reduced, vertices), None, np.zeros(frames, np.int64), reduced.axes)
     distinct, pattern = np.unique(weights, axis=0, return_inverse=True)
-    pattern = np.broadcast_to(pattern.reshape(-1), (frames,))
+    pattern = np.array(np.broadcast_to(pattern.reshape(-1), (frames,)))
+    if reduced.basis is None:
+        return Observation(project(reduced, vertices), np.sqrt(np.repeat(distinct, 3, axis=1)), pattern, 1)
     components = reduced.basis.shape[0]
     roots = np.empty((len(distinct), components, components))
     target = np.empty((frames, reduced.axes * components))
     for index, row in enumerate(distinct):
         where = np.flatnonzero(pattern == index)
-        roots[index], target[where] = _weighted(reduced, vertices[where], row)
-    return Observation(target, roots, np.ascontiguousarray(pattern), reduced.axes)
+        roots[index], target[where] = _weighted(reduced, reduced.basis, vertices[where], row)
+    return Observation(target, roots, pattern, reduced.axes)
 
 
-def _weighted(reduced: ReducedRig, vertices: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _weighted(
+    reduced: ReducedRig, basis: np.ndarray, vertices: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     rows = np.repeat(weights, 3) if reduced.axes == 1 else weights
-    weighted = reduced.basis * rows
-    values, vectors = np.linalg.eigh(weighted @ reduced.basis.T)
+    weighted = basis * rows
+    values, vectors = np.linalg.eigh(weighted @ basis.T)
     # Directions that no counting vertex sees have no metric, and no say in the target.
     seen = values > 1e-10 * max(float(values[-1]), 1e-300)
     scale = np.where(seen, np.sqrt(np.maximum(values, 0)), 0.0)

@@ -33,9 +33,7 @@ class Rig(Protocol):
         """The mesh at `spec.neutral`."""
         ...
 
-    def evaluate(
-        self, controls: Float[np.ndarray, "poses controls"]
-    ) -> Float[np.ndarray, "poses vertices 3"]:
+    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
         """The mesh of every pose."""
         ...
 
@@ -104,9 +102,7 @@ class Restricted:
         full[:, self.columns] = controls
         return full
 
-    def evaluate(
-        self, controls: Float[np.ndarray, "poses selected"]
-    ) -> Float[np.ndarray, "poses vertices 3"]:
+    def evaluate(self, controls: Float[np.ndarray, "poses selected"]) -> Float[np.ndarray, "poses vertices 3"]:
         """The mesh of every pose."""
         return self.whole.evaluate(self.expand(controls))
 
@@ -148,7 +144,7 @@ class _RestrictedCoordinates:
     inner: ReducedRig
 
     @property
-    def basis(self) -> Float[np.ndarray, "components rows"]:
+    def basis(self) -> Float[np.ndarray, "components rows"] | None:
         return self.inner.basis
 
     @property
@@ -159,9 +155,7 @@ class _RestrictedCoordinates:
     def origin(self) -> Float[np.ndarray, "vertices 3"]:
         return self.inner.origin
 
-    def evaluate(
-        self, controls: Float[np.ndarray, "frames selected"]
-    ) -> Float[np.ndarray, "frames coordinates"]:
+    def evaluate(self, controls: Float[np.ndarray, "frames selected"]) -> Float[np.ndarray, "frames coordinates"]:
         return self.inner.evaluate(self.rig.expand(controls))
 
     def linearize(
@@ -181,11 +175,7 @@ def restrict(rig: Rig, patterns: tuple[str, ...]) -> Rig:
     columns = spec.select(patterns) if patterns else np.arange(len(spec))
     free = columns[~spec.driven[columns]]
     if len(free) == 0:
-        raise BunrakuError(
-            f"controls {', '.join(patterns)}: the rig itself drives all of them; none can be solved for"
-        )
+        raise BunrakuError(f"controls {', '.join(patterns)}: the rig itself drives all of them; none can be solved for")
     if len(free) == len(spec):
         return rig
-    return (
-        RestrictedDifferentiable(rig, free) if isinstance(rig, DifferentiableRig) else Restricted(rig, free)
-    )
+    return RestrictedDifferentiable(rig, free) if isinstance(rig, DifferentiableRig) else Restricted(rig, free)

@@ -1,13 +1,15 @@
 """The direct solver: controls that reproduce a capture on any differentiable rig or approximation.
 
-`solve` runs a box-bounded Levenberg–Marquardt on all frames at once, each with its own damping and active set, then, where a prior
-couples frames, a Gauss–Newton over the whole shot whose matrix is banded. It knows residuals and Jacobians, nothing of rigs.
+`solve` runs a box-bounded Levenberg–Marquardt on all frames at once, each with its own damping and active set, then,
+where a prior
+couples frames, a Gauss–Newton over the whole shot whose matrix is banded. It knows residuals and Jacobians, nothing
+of rigs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -29,7 +31,9 @@ LEAST_DAMPING = 1e-8  # keeps directions that the mesh does not see from driftin
 
 @dataclass(frozen=True)
 class SolveConfig:
-    """How the solver works and what it prefers. Weights are relative errors per range (see `inversion.terms`); 0 switches a term off."""
+    """How the solver works and what it prefers. Weights are relative errors per range (see `inversion.terms`); 0
+    switches a term off.
+    """
 
     iterations: int = 60
     """At most so many Levenberg–Marquardt steps per frame."""
@@ -40,7 +44,9 @@ class SolveConfig:
     smooth: float = 0.0
     """Weight of the prior that curves are smooth: any value above 0 makes the solve a whole-shot one."""
     huber: float = 0.0
-    """Vertices further off than so many times the typical residual count less (2 is usual for dirty captures); 0 is plain least squares."""
+    """Vertices further off than so many times the typical residual count less (2 is usual for dirty captures); 0 is
+    plain least squares.
+    """
     shot_iterations: int = 12
     """At most so many whole-shot steps."""
 
@@ -51,9 +57,13 @@ class Solution:
 
     controls: Float[np.ndarray, "frames controls"]
     relative_rms: Float[np.ndarray, "frames"]
-    """√(mean squared vertex distance) / diagonal, on the solved rig's coordinates: what its basis cannot show is not in it."""
+    """√(mean squared vertex distance) / diagonal, on the solved rig's coordinates: what its basis cannot show is not
+    in it.
+    """
     iterations: int
     """Levenberg–Marquardt steps, the largest number over the frames."""
+    evaluations: int
+    """Poses that the rig was asked for, with derivatives or without."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +75,8 @@ class _Problem:
     spec: ControlSpec
     scale: float
     """1/(√V·D): coordinates to relative RMS error."""
+    asked: list[int] = field(default_factory=lambda: [0])
+    """One running count of the poses that the rig was asked for."""
 
     @property
     def lower(self) -> Float[np.ndarray, "controls"]:
@@ -81,13 +93,17 @@ class _Problem:
     def cost(
         self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"], prior: np.ndarray
     ) -> Float[np.ndarray, "chosen"]:
+        self.asked[0] += len(frames)
         residual = terms.mesh(self.observation, frames, self.rig.evaluate(self.controls(u)), self.scale)
         return (residual**2).sum(axis=1) + ((prior * u) ** 2).sum(axis=1)
 
     def normal(
         self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"], prior: np.ndarray
     ) -> tuple[Float[np.ndarray, "chosen controls controls"], Float[np.ndarray, "chosen controls"], np.ndarray]:
-        """H = JᵀJ, g = Jᵀr and the cost, of the mesh term and of the diagonal priors (weights `prior`, (chosen, controls))."""
+        """H = JᵀJ, g = Jᵀr and the cost, of the mesh term and of the diagonal priors (weights `prior`, (chosen,
+        controls)).
+        """
+        self.asked[0] += len(frames)
         coordinates, jacobian = self.rig.linearize(self.controls(u))
         residual = terms.mesh(self.observation, frames, coordinates, self.scale)
         jt = terms.mesh_jacobian(self.observation, frames, jacobian)
@@ -114,7 +130,8 @@ def solve(
     start: Float[np.ndarray, "frames controls"] | None = None,
     progress: Progress = silent,
 ) -> Solution:
-    """Controls within their bounds whose mesh on `rig` is closest to the capture, frame by frame or, with smoothness, as a shot.
+    """Controls within their bounds whose mesh on `rig` is closest to the capture, frame by frame or, with
+    smoothness, as a shot.
 
     `start` replaces the solver's own first guess (neutral, or the rig's guess where it has one).
     """
@@ -128,7 +145,7 @@ def solve(
     u, iterations = _solve_frames(problem, u, cfg, progress)
     for _ in range(4 if cfg.huber > 0 else 0):
         weights = _robust_weights(problem, capture, u, cfg.huber)
-        problem = _Problem(reduced, observe(reduced, capture.vertices, weights), rig.spec, scale)
+        problem = replace(problem, observation=observe(reduced, capture.vertices, weights))
         u, _ = _solve_frames(problem, u, cfg, progress)
     u = _scaled(rig.spec, continuous_branch(rig.spec, problem.controls(u)))
     if cfg.smooth > 0 and capture.frames > 2:
@@ -136,7 +153,7 @@ def solve(
     frames = np.arange(capture.frames)
     nothing = np.zeros(len(rig.spec))
     cost = np.concatenate([problem.cost(part, u[part], nothing) for part in problem.batches(frames)])
-    return Solution(problem.controls(u), np.sqrt(cost), iterations)
+    return Solution(problem.controls(u), np.sqrt(cost), iterations, problem.asked[0])
 
 
 def vertex_weights(capture: MeshSequence) -> Float[np.ndarray, "rows vertices"] | None:
@@ -188,7 +205,9 @@ def _prior(u: Float[np.ndarray, "chosen controls"], cfg: SolveConfig) -> Float[n
 def _robust_weights(
     problem: _Problem, capture: MeshSequence, u: Float[np.ndarray, "frames controls"], huber: float
 ) -> Float[np.ndarray, "frames vertices"]:
-    """Huber's weights at the present residual; its scale is 1.4826 times the median distance of each frame's valid vertices."""
+    """Huber's weights at the present residual; its scale is 1.4826 times the median distance of each frame's valid
+    vertices.
+    """
     reached = unproject(problem.rig, problem.rig.evaluate(problem.controls(u)))
     distance = np.linalg.norm(reached - capture.vertices, axis=2)
     valid = np.ones_like(distance, bool) if capture.valid is None else capture.valid
@@ -212,10 +231,14 @@ def _solve_frames(
     return u, most
 
 
-def _rescue(problem: _Problem, u: Float[np.ndarray, "frames controls"], cost: Float[np.ndarray, "frames"], cfg: SolveConfig) -> None:
-    """Frames that ended far worse than a neighbour start again from that neighbour's pose (in place), as often as it helps.
+def _rescue(
+    problem: _Problem, u: Float[np.ndarray, "frames controls"], cost: Float[np.ndarray, "frames"], cfg: SolveConfig
+) -> None:
+    """Frames that ended far worse than a neighbour start again from that neighbour's pose (in place), as often as it
+    helps.
 
-    One frame's first guess may lie in another valley; motion is continuous, so that the next frame's solution seldom does.
+    One frame's first guess may lie in another valley; motion is continuous, so that the next frame's solution seldom
+    does.
     """
     for _ in range(RESCUES):
         padded = np.concatenate([[np.inf], cost, [np.inf]])
@@ -250,6 +273,7 @@ def _levenberg_marquardt(
         u[left[better]] = tried[better]
         best[left] = np.where(better, reached, cost)
         # Nielsen 1999: after a good step the damping falls by as much as the model was right; after a bad one it grows, faster each time.
+
         eased = np.maximum(damping[left] * np.maximum(1 / 5, 1 - (2 * gain - 1) ** 3), LEAST_DAMPING)
         damping[left] = np.where(better, eased, damping[left] * growth[left])
         growth[left] = np.where(better, 2.0, growth[left] * 2)
@@ -269,13 +293,14 @@ def box_step(
     upper: Float[np.ndarray, "controls"],
     damping: Float[np.ndarray, "batch"],
 ) -> tuple[Float[np.ndarray, "batch controls"], Float[np.ndarray, "batch"]]:
-    """The damped step δ that keeps lower ≤ u + δ ≤ upper, and the decrease of the cost that the quadratic model predicts.
+    """The damped step δ that keeps lower ≤ u + δ ≤ upper, and the decrease of the cost that the quadratic model
+    predicts.
 
-    Controls at a bound that the gradient pushes outward are held; those that the step would carry over a bound are set onto it and
+    Controls at a bound that the gradient pushes outward are held; those that the step would carry over a bound are
+    set onto it and
     the others solved for again, so that bounds are reached exactly.
     """
-    batch, count = u.shape
-    index = np.arange(count)
+    index = np.arange(u.shape[1])
     diagonal_of = hessian[:, index, index]
     # Marquardt's scaling; controls that move nothing get a little of the largest, so that they stay where they are.
     floor = 1e-9 * diagonal_of.max(axis=1, keepdims=True) + 1e-300

@@ -1,8 +1,11 @@
-"""What a solve wants, as terms: free functions that return *weighted residuals* and their Jacobians; the solver adds them up.
+"""What a solve wants, as terms: free functions that return *weighted residuals* and their Jacobians; the solver adds
+them up.
 
-Unknowns are u = (control − neutral) / range, so that a weight means the same for an angle and for a morph. Mesh residuals are divided by
+Unknowns are u = (control − neutral) / range, so that a weight means the same for an angle and for a morph. Mesh
+residuals are divided by
 √V·D (V vertices, D the neutral diagonal): the mesh term of a frame is its squared relative RMS error, and the weight of another term
-says how large a relative error it may cost: a smoothness of 1e-3 trades a relative error of 1e-3 for a second difference of one range.
+says how large a relative error it may cost: a smoothness of 1e-3 trades a relative error of 1e-3 for a second
+difference of one range.
 """
 
 from __future__ import annotations
@@ -40,14 +43,17 @@ def neutral(u: Float[np.ndarray, "*batch controls"], weight: float) -> Float[np.
 def sparsity_weight(u: Float[np.ndarray, "*batch controls"], weight: float) -> Float[np.ndarray, "*batch controls"]:
     """The weights w(u) with (w·u)² ≈ weight²·|u|: an L1 prior by reweighting, which leaves few controls active.
 
-    Iteratively reweighted least squares (Daubechies et al. 2010, eq. 1.4); below 1e-3 of the range it is quadratic, so that the
+    Iteratively reweighted least squares (Daubechies et al. 2010, eq. 1.4); below 1e-3 of the range it is quadratic,
+    so that the
     weight stays finite. Its Jacobian, w held, is diag(w).
     """
     return weight / np.sqrt(np.maximum(np.abs(u), 1e-3))
 
 
 def smoothness(u: Float[np.ndarray, "frames controls"], weight: float) -> Float[np.ndarray, "inner controls"]:
-    """weight·(u[t−1] − 2u[t] + u[t+1]): curves prefer constant velocity. Needs at least three frames (else no residual)."""
+    """weight·(u[t−1] − 2u[t] + u[t+1]): curves prefer constant velocity. Needs at least three frames (else no
+    residual).
+    """
     if len(u) < 3:
         return np.zeros((0, u.shape[1]))
     return weight * (u[:-2] - 2 * u[1:-1] + u[2:])
@@ -75,7 +81,7 @@ def smoothness_gradient(u: Float[np.ndarray, "frames controls"], weight: float) 
 
 
 def huber_weight(
-    distance: Float[np.ndarray, "frames vertices"], threshold: float
+    distance: Float[np.ndarray, "frames vertices"], threshold: Float[np.ndarray, "frames 1"]
 ) -> Float[np.ndarray, "frames vertices"]:
     """w with w·d² as steep as Huber's loss: 1 up to the threshold, threshold/d beyond (Huber 1964)."""
     return np.where(distance > threshold, threshold / np.maximum(distance, 1e-300), 1.0)

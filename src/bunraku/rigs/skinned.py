@@ -1,7 +1,8 @@
 """Rigs made of joints and morphs: a skinned character whose nodes and morph weights are the controls.
 
 A control vector sets, for each controlled node, an offset t from its rest translation, a rotation vector r with
-R_local = R_rest·exp(r), factors s on its rest scale, and the weights of morphs. Derivatives are analytic: a control at node a
+R_local = R_rest·exp(r), factors s on its rest scale, and the weights of morphs. Derivatives are analytic: a control
+at node a
 moves every world transform below a by one affine generator X (3×4), dG_j = X·[G_j; 0 0 0 1].
 """
 
@@ -38,7 +39,9 @@ class SkinnedRig:
     character: SkinnedCharacter
     spec: ControlSpec
     slots: Int[np.ndarray, "controls"]
-    """Where each control goes in the parameter row: 9 per node (translation, rotation vector, scale factor), then the morphs."""
+    """Where each control goes in the parameter row: 9 per node (translation, rotation vector, scale factor), then
+    the morphs.
+    """
     animations: tuple[Animation, ...]
 
     @property

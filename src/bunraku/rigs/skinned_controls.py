@@ -31,7 +31,8 @@ def discover(
 ) -> tuple[Int[np.ndarray, "controls"], ControlSpec]:
     """The controls, as parameter slots (9 per node, then morphs) and as a spec.
 
-    Every node that is a skin joint or that an animation moves has a rotation vector; roots, and nodes of which a key differs from
+    Every node that is a skin joint or that an animation moves has a rotation vector; roots, and nodes of which a key
+    differs from
     rest, a translation; nodes of which a key differs, a scale; and there is one control for every morph.
 
     Raises:
@@ -44,8 +45,9 @@ def discover(
     size = diagonal(rest_mesh)
     reached = [_extremes(animation, character) for animation in animations]
     moved = _moved(reached, size, joints)
-    controlled = moved.any(axis=1)
+    controlled = np.zeros(joints, bool)
     controlled[skin_joints] = True
+    controlled |= moved.any(axis=1)
     slots: list[int] = []
     for node in np.flatnonzero(controlled):
         root = not _has_ancestor(character.skeleton.parents, controlled, int(node))
@@ -112,6 +114,7 @@ def _spec(character: SkinnedCharacter, slots: np.ndarray, reached: Sequence[_Ext
     morph_lower, morph_upper = np.minimum(0.0, character.morph_rest), np.maximum(1.0, character.morph_rest)
     for extremes in reached:
         # Where the file itself goes further a little room is added: a bound just short of the truth would spoil the solve.
+
         room = 0.02 * (upper - lower)
         lower = np.where(extremes.nodes[0] < lower, extremes.nodes[0] - room, lower)
         upper = np.where(extremes.nodes[1] > upper, extremes.nodes[1] + room, upper)
@@ -134,7 +137,9 @@ def _spec(character: SkinnedCharacter, slots: np.ndarray, reached: Sequence[_Ext
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """A node's `a.tx` and a target `tx` of a mesh `a` are told apart here; within each kind names are unique already."""
+    """A node's `a.tx` and a target `tx` of a mesh `a` are told apart here; within each kind names are unique
+    already.
+    """
     taken: dict[str, int] = {}
     out: list[str] = []
     for name in names:

@@ -106,7 +106,8 @@ def skinned_coordinates(rig: SkinnedRig) -> SkinnedCoordinates:
 
     matrix = rig.matrix.matrix
     used = np.flatnonzero(np.diff(matrix.tocsc().indptr) > 0)
-    orthogonal, upper = qr(matrix[:, used].toarray(), mode="economic", check_finite=False)
+    dense = np.asarray(matrix[:, used].toarray())
+    orthogonal, upper = qr(dense, mode="economic", check_finite=False)  # pyright: ignore[reportAssignmentType]  (scipy stubs: overload by mode)
     left, singular, right = svd(upper, full_matrices=False, check_finite=False)
     rank = max(1, int((singular > RANK * singular[0]).sum()))
     factor = np.zeros((rank, matrix.shape[1]))

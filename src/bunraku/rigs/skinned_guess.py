@@ -1,6 +1,8 @@
-"""A first guess of a skinned character's pose from a mesh: joint by joint from the root, the rotation that its own vertices show.
+"""A first guess of a skinned character's pose from a mesh: joint by joint from the root, the rotation that its own
+vertices show.
 
-The solver's Gauss–Newton finds the exact pose from anywhere near; large turns (a character on its back, an arm overhead) are
+The solver's Gauss–Newton finds the exact pose from anywhere near; large turns (a character on its back, an arm
+overhead) are
 what it needs to be told.
 """
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from bunraku.rigs.skinned import SkinnedRig
 
 OWN = 0.5  # a vertex shows a joint's motion when it follows it by more than this weight
-TO_REST = 1e-3  # how strongly an undecided rotation (vertices on a line, or none) is drawn to rest, against the vertices' moment
+# how strongly an undecided rotation (vertices on a line, or none) is drawn to rest, against the vertices' moment
+TO_REST = 1e-3
 
 
 def guess(rig: SkinnedRig, capture: MeshSequence) -> Float[np.ndarray, "frames controls"]:

@@ -1,0 +1,202 @@
+"""Captures in other axes, units and places than the rig: noticed, said in one line, and mended.
+
+Vertices correspond by index here, so that one best-fitting similarity tells nearly everything. A candidate is a
+signed axis
+permutation (24 turns and their 24 mirror images) with a scale and an offset. The identity wins unless another is ten
+times better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import permutations, product
+
+import numpy as np
+from jaxtyping import Float
+
+from bunraku.core.mesh_sequence import MeshSequence
+
+PROBES = 8  # frames that are looked at, spread over the shot
+BETTER = 10.0  # by which factor a change must improve on none
+UNITS = (1.0, 10.0, 100.0, 1000.0, 2.54, 25.4, 30.48, 304.8, 12.0, 39.3700787, 3.2808399)
+"""Lengths that programs use, in each other: mm, cm, m, inch, foot; and their inverses."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """From the capture's space to the rig's: y = scale · axes · x + offset."""
+
+    axes: Float[np.ndarray, "3 3"]
+    """A signed permutation."""
+    scale: float
+    offset: Float[np.ndarray, "3"]
+
+    @property
+    def is_identity(self) -> bool:
+        """Nothing changes."""
+        return bool(np.array_equal(self.axes, np.eye(3)) and self.scale == 1 and not self.offset.any())
+
+    def apply(self, capture: MeshSequence) -> MeshSequence:
+        """The capture in the rig's space."""
+        if self.is_identity:
+            return capture
+        moved = np.asarray(capture.vertices, np.float64) @ (self.scale * self.axes.T) + self.offset
+        if capture.valid is not None:
+            moved[~capture.valid] = 0.0
+        return replace(capture, vertices=moved)
+
+    def __str__(self) -> str:
+        """One line for people: what the rig's x, y and z are in the capture."""
+        if self.is_identity:
+            return "identity"
+        signs = [
+            ("-" if row[np.argmax(np.abs(row))] < 0 else "") + "xyz"[int(np.argmax(np.abs(row)))] for row in self.axes
+        ]
+        mirrored = " (mirrored)" if np.linalg.det(self.axes) < 0 else ""
+        offset = f" + ({', '.join(f'{o:g}' for o in self.offset)})" if self.offset.any() else ""
+        return f"{self.scale:g} * ({', '.join(signs)}){mirrored}{offset}"
+
+
+IDENTITY = Alignment(np.eye(3), 1.0, np.zeros(3))
+
+
+def align(
+    capture: MeshSequence,
+    neutral: Float[np.ndarray, "vertices 3"],
+    solved_error: Callable[[MeshSequence], float],
+) -> Alignment:
+    """How the capture lies in the rig's space.
+
+    `solved_error` solves a few frames on the rig and returns their relative error: a candidate is right when the rig
+    can follow the
+    capture under it. Where the rig could follow either way (its root can turn), an exchanged up axis is told from the
+    frames' best-fitting rotations: they lie ten times closer (in squared distance) to the exchange than to the
+    identity.
+    """
+    probes = _probes(capture)
+    fits = [_similarity(frame, neutral) for frame in _valid_vertices(probes)]
+    candidates = _candidates(probes, fits, neutral)
+    identity_error = solved_error(probes)
+    best, best_error = IDENTITY, identity_error
+    for candidate in candidates:
+        error = solved_error(candidate.apply(probes))
+        if error < best_error:
+            best, best_error = candidate, error
+    if identity_error > BETTER * best_error and identity_error > 1e-6:
+        return _polished(best, probes, solved_error) if best.scale not in _known_scales() else best
+    for candidate in candidates:
+        if _exchanges_up(candidate, fits) and solved_error(candidate.apply(probes)) <= 1.1 * identity_error + 1e-6:
+            return candidate
+    return IDENTITY
+
+
+def _probes(capture: MeshSequence) -> MeshSequence:
+    chosen = np.unique(np.linspace(0, capture.frames - 1, PROBES).round().astype(int))
+    if capture.valid is not None:
+        seen = capture.valid.sum(axis=1)
+        usable = np.flatnonzero(seen >= 0.5 * seen.max())
+        chosen = usable[np.unique(np.linspace(0, len(usable) - 1, PROBES).round().astype(int))]
+    valid = None if capture.valid is None else capture.valid[chosen]
+    return replace(capture, vertices=np.asarray(capture.vertices[chosen], np.float64), valid=valid)
+
+
+def _valid_vertices(probes: MeshSequence) -> list[tuple[np.ndarray, np.ndarray]]:
+    everything = np.ones(probes.vertices.shape[:2], bool) if probes.valid is None else probes.valid
+    return list(zip(probes.vertices, everything, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class _Similarity:
+    """The orthogonal matrix and scale that carry a frame best to the neutral mesh."""
+
+    matrix: Float[np.ndarray, "3 3"]
+    scale: float
+
+
+def _similarity(frame: tuple[np.ndarray, np.ndarray], neutral: np.ndarray) -> _Similarity:
+    vertices, valid = frame
+    source, target = vertices[valid] - vertices[valid].mean(axis=0), neutral[valid] - neutral[valid].mean(axis=0)
+    left, values, right = np.linalg.svd(target.T @ source)
+    # A nearly flat mesh cannot tell its mirror image: then the proper rotation is meant.
+    if values[2] < 1e-3 * values[0] and np.linalg.det(left @ right) < 0:
+        left[:, 2] *= -1
+    spread = float((source**2).sum())
+    return _Similarity(left @ right, float(values.sum()) / spread if spread > 0 else 1.0)
+
+
+def _candidates(probes: MeshSequence, fits: list[_Similarity], neutral: np.ndarray) -> list[Alignment]:
+    signed = _signed_permutations()
+    overlap = np.array([[float((fit.matrix * matrix).sum()) for matrix in signed] for fit in fits])
+    likely = {int(row.argmax()) for row in overlap}
+    scales = {1.0, _snapped(float(np.median([fit.scale for fit in fits])))}
+    found: list[Alignment] = []
+    for index in sorted(likely | {_index_of_identity(signed)}):
+        for scale in sorted(scales):
+            plain = Alignment(signed[index], scale, np.zeros(3))
+            found += [plain, replace(plain, offset=_offset(plain, probes, fits, neutral))]
+    return [candidate for candidate in found if not candidate.is_identity]
+
+
+def _offset(alignment: Alignment, probes: MeshSequence, fits: list[_Similarity], neutral: np.ndarray) -> np.ndarray:
+    """What carries the mean of the probe nearest to neutral onto the neutral's."""
+    moved = [frame[valid] @ (alignment.scale * alignment.axes.T) for frame, valid in _valid_vertices(probes)]
+    means = [
+        neutral[valid].mean(axis=0) - m.mean(axis=0)
+        for m, (_, valid) in zip(moved, _valid_vertices(probes), strict=True)
+    ]
+    left = [
+        float(np.linalg.norm(m + mean - neutral[valid]))
+        for m, mean, (_, valid) in zip(moved, means, _valid_vertices(probes), strict=True)
+    ]
+    return means[int(np.argmin(left))]
+
+
+def _signed_permutations() -> list[np.ndarray]:
+    eye = np.eye(3)
+    return [
+        eye[list(order)] * np.array(signs)[:, None]
+        for order in permutations(range(3))
+        for signs in product((1.0, -1.0), repeat=3)
+    ]
+
+
+def _index_of_identity(signed: list[np.ndarray]) -> int:
+    return next(i for i, matrix in enumerate(signed) if np.array_equal(matrix, np.eye(3)))
+
+
+def _known_scales() -> list[float]:
+    return sorted({*UNITS, *(1 / unit for unit in UNITS)})
+
+
+def _snapped(scale: float) -> float:
+    """The unit conversion within 15 % of an estimate that poses have blurred; 1 where it is near 1; else the
+    estimate itself.
+    """
+    if 0.6 < scale < 1 / 0.6:
+        return 1.0
+    known = np.array(_known_scales())
+    nearest = float(known[np.argmin(np.abs(np.log(known / scale)))])
+    return nearest if abs(np.log(nearest / scale)) < 0.15 else scale
+
+
+def _exchanges_up(candidate: Alignment, fits: list[_Similarity]) -> bool:
+    """The candidate turns y into z or back without mirroring, and four frames in five lie that way."""
+    if candidate.scale != 1 or candidate.offset.any() or np.linalg.det(candidate.axes) < 0:
+        return False
+    if candidate.axes[1, 1] != 0:
+        return False
+    # ‖R − P‖² = 6 − 2⟨R, P⟩ for rotations
+    near = [BETTER * (6 - 2 * (fit.matrix * candidate.axes).sum()) < 6 - 2 * np.trace(fit.matrix) for fit in fits]
+    return float(np.mean(near)) >= 0.8
+
+
+def _polished(found: Alignment, probes: MeshSequence, solved_error: Callable[[MeshSequence], float]) -> Alignment:
+    """A scale that is no unit conversion, narrowed by golden sections of the solved error."""
+    golden = (np.sqrt(5) - 1) / 2
+    low, high = found.scale * 0.85, found.scale / 0.85
+    for _ in range(24):
+        a, b = high - golden * (high - low), low + golden * (high - low)
+        errors = [solved_error(replace(found, scale=s).apply(probes)) for s in (a, b)]
+        low, high = (low, b) if errors[0] < errors[1] else (a, high)
+    return replace(found, scale=(low + high) / 2)

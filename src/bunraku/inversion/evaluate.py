@@ -1,0 +1,108 @@
+"""How good curves are: measured on the true rig, never on what stood in for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bunraku.core.controls import ControlSpec
+from bunraku.core.mesh_sequence import MeshSequence
+from bunraku.core.metrics import Metrics, MetricValue
+from bunraku.core.rig import Rig, diagonal
+from bunraku.core.rotations import geodesic_angle, quat_from_rotvec
+
+ACTIVE = 0.02  # of its range: a control further from neutral counts as active
+POSES_AT_ONCE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Metrics, and where the error is."""
+
+    metrics: Metrics
+    frame_error: Float[np.ndarray, "frames"]
+    vertex_error: Float[np.ndarray, "vertices"]
+
+
+def evaluate(
+    rig: Rig,
+    capture: MeshSequence,
+    controls: Float[np.ndarray, "frames controls"],
+    *,
+    unobservable: Bool[np.ndarray, "controls"] | None = None,
+    true_controls: Float[np.ndarray, "frames controls"] | None = None,
+) -> Evaluation:
+    """The metrics of `docs/metrics.md`: vertex distances over what was captured, roughness, active controls, control
+    error.
+
+    `unobservable` controls (None: not known) are named, and left out of the control error.
+    """
+    distance = _distances(rig, capture, controls)
+    seen = np.isfinite(distance)
+    values: dict[str, MetricValue] = {
+        "frames": capture.frames,
+        "vertices": capture.vertex_count,
+        "controls": len(rig.spec),
+        "missing_vertices": capture.missing,
+        "mean_vertex_error": float(distance[seen].mean()),
+        "p95_vertex_error": float(np.percentile(distance[seen], 95)),
+        "max_vertex_error": float(distance[seen].max()),
+    }
+    values["relative_error"] = float(distance[seen].mean()) / diagonal(rig.neutral)
+    values["roughness"] = roughness(rig.spec, controls)
+    away = np.abs(controls - rig.spec.neutral) > ACTIVE * rig.spec.range
+    values["active_controls"] = float(away.sum(axis=1).mean())
+    hidden = np.zeros(len(rig.spec), bool) if unobservable is None else unobservable
+    values["unobservable"] = [name for name, out in zip(rig.spec.names, hidden, strict=True) if out]
+    if true_controls is not None:
+        values["control_error"] = control_error(rig.spec, controls, true_controls, ~hidden)
+    count = seen.sum(axis=0)
+    total = np.where(seen, distance, 0.0)
+    frame_error = total.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    length = {f"{which}_vertex_error": "rig unit" for which in ("mean", "p95", "max")}
+    return Evaluation(Metrics(values, length), frame_error, total.sum(axis=0) / np.maximum(count, 1))
+
+
+def _distances(
+    rig: Rig, capture: MeshSequence, controls: Float[np.ndarray, "frames controls"]
+) -> Float[np.ndarray, "frames vertices"]:
+    """Euclidean distances, NaN where the capture has nothing; in batches, since a long shot's mesh need not fit."""
+    out = np.empty((capture.frames, capture.vertex_count))
+    for start in range(0, capture.frames, POSES_AT_ONCE):
+        part = slice(start, start + POSES_AT_ONCE)
+        out[part] = np.linalg.norm(rig.evaluate(controls[part]) - capture.vertices[part], axis=2)
+    if capture.valid is not None:
+        out[~capture.valid] = np.nan
+    return out
+
+
+def roughness(spec: ControlSpec, controls: Float[np.ndarray, "frames controls"]) -> float:
+    """Mean squared second difference of the curves, each scaled by its range; 0 for fewer than three frames."""
+    if len(controls) < 3:
+        return 0.0
+    return float((np.diff(controls / spec.range, n=2, axis=0) ** 2).mean())
+
+
+def control_error(
+    spec: ControlSpec,
+    controls: Float[np.ndarray, "frames controls"],
+    true_controls: Float[np.ndarray, "frames controls"],
+    observable: Bool[np.ndarray, "controls"],
+) -> float:
+    """Mean absolute error over observable controls, scaled by range; a rotation vector is one entry, its geodesic
+    angle / 2π.
+
+    NaN where nothing is observable.
+    """
+    entries: list[np.ndarray] = []
+    alone = observable.copy()
+    for triple in spec.rotations:
+        alone[triple] = False
+        if observable[triple].all():
+            found, wanted = quat_from_rotvec(controls[:, triple]), quat_from_rotvec(true_controls[:, triple])
+            entries.append(geodesic_angle(found, wanted) / (2 * np.pi))
+    scaled = np.abs(controls - true_controls) / spec.range
+    entries += list(scaled[:, alone].T)
+    return float(np.mean(entries)) if entries else float("nan")

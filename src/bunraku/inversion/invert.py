@@ -1,0 +1,207 @@
+"""Capture to curves: aligned, solved, refined on the true rig, measured."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bunraku.core import artifact
+from bunraku.core.controls import ControlSpec
+from bunraku.core.curves import Curves, curves
+from bunraku.core.errors import BunrakuError
+from bunraku.core.mesh_sequence import MeshSequence
+from bunraku.core.metrics import Metrics
+from bunraku.core.progress import Progress, silent
+from bunraku.core.rig import DifferentiableRig, Rig
+from bunraku.core.take import Take
+from bunraku.inversion.account import unobservable
+from bunraku.inversion.align import Alignment, align
+from bunraku.inversion.evaluate import evaluate
+from bunraku.inversion.refine import FiniteDifferences, RefineConfig, refine
+from bunraku.inversion.solve import SolveConfig, continuous_branch, solve
+
+
+@dataclass(frozen=True)
+class InvertConfig:
+    """How a capture becomes curves."""
+
+    method: Literal["solve", "encoder"] = "solve"
+    """The direct solver, or a network trained to answer this shot (the published method) before the refinement."""
+    refine: int = 8
+    """True evaluations per frame that a rig without derivatives is asked after the approximation's answer."""
+    smooth: float = 0.0
+    """Weight of smoothness over the whole shot: the relative error that a second difference of one range may cost."""
+    neutral: float = 0.0
+    """Weight of the prior that controls rest at neutral."""
+    sparse: float = 0.0
+    """Weight of the prior that few controls are active."""
+    huber: float = 0.0
+    """Vertices further off than so many times the typical residual count less; 2 is usual for dirty captures, 0 off."""
+    align: Literal["auto", "none"] = "auto"
+    """Whether a capture in other axes, units or places is mended, or solved as given with a warning."""
+    seed: int = 0
+    """Of everything that draws at random."""
+
+    @property
+    def solver(self) -> SolveConfig:
+        """What of it the solver is told."""
+        return SolveConfig(neutral=self.neutral, sparse=self.sparse, smooth=self.smooth, huber=self.huber)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a rig without derivatives is going to be inverted, and why: told to the user."""
+
+    way: Literal["derivatives", "finite differences", "approximation"]
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Costs:
+    """Clocks at the start of an inversion."""
+
+    wall_s: float = field(default_factory=time.perf_counter)
+    cpu_s: float = field(default_factory=time.process_time)
+
+    def spent(self, evaluations: int) -> Metrics:
+        values = {
+            "rig_evaluations": evaluations,
+            "cpu_seconds": time.process_time() - self.cpu_s,
+            "wall_seconds": time.perf_counter() - self.wall_s,
+        }
+        return Metrics(values, {"cpu_seconds": "s", "wall_seconds": "s"})
+
+
+SAMPLING_S = 15.0  # what fitting an approximation takes besides the rig's own time, on one core
+
+
+def plan(rig: Rig, frames: int, samples: int) -> Plan:
+    """Whether to ask the rig itself for its derivatives or to fit an approximation first, from what one evaluation
+    costs here.
+
+    Finite differences need about 5 Jacobians a frame, `controls` evaluations each; an approximation needs its
+    samples and a fit.
+    """
+    if isinstance(rig, DifferentiableRig):
+        return Plan("derivatives", "the rig knows its derivatives: it is solved on directly")
+    poses = np.tile(rig.spec.neutral, (16, 1))
+    rig.evaluate(poses)
+    started = time.perf_counter()
+    rig.evaluate(poses)
+    each_s = (time.perf_counter() - started) / len(poses)
+    direct_s = 5 * len(rig.spec) * frames * each_s
+    fitted_s = samples * each_s + SAMPLING_S
+    costs = f"one evaluation takes {1e3 * each_s:.3g} ms: finite differences {direct_s:.2g} s, sampling and fitting {fitted_s:.2g} s"
+    return Plan("finite differences" if direct_s <= fitted_s else "approximation", costs)
+
+
+def invert(
+    rig: Rig,
+    capture: MeshSequence,
+    cfg: InvertConfig | None = None,
+    *,
+    approximation: DifferentiableRig | None = None,
+    start: Float[np.ndarray, "frames controls"] | None = None,
+    true_curves: Curves | None = None,
+    sampled: int = 0,
+    progress: Progress = silent,
+) -> Take:
+    """The curves of `rig` (all of its controls are solved for; see `core.rig.restrict`) that reproduce a capture.
+
+    With an `approximation` (of the same controls) the solve runs on it and `cfg.refine` true evaluations per frame
+    follow; without,
+    on the rig itself: by its derivatives, or by finite differences. `start` is a first guess in the rig's controls
+    (an encoder's).
+    `true_curves` only serve the control error that is reported; `sampled` are evaluations already spent on the
+    approximation.
+
+    Raises:
+        BunrakuError: another vertex count than the rig's; an approximation of other controls.
+    """
+    cfg = InvertConfig() if cfg is None else cfg
+    costs = _Costs()
+    _check(rig, capture, approximation)
+    counted = Counted(rig)
+    on = _solved_on(rig, counted, approximation)
+    alignment = _alignment(on, capture, progress)
+    aligned = alignment.apply(capture) if cfg.align == "auto" else capture
+    solution = solve(on, aligned, cfg.solver, start=start, progress=progress)
+    controls = solution.controls
+    if approximation is not None and not isinstance(rig, DifferentiableRig):
+        refining = RefineConfig(cfg.refine, cfg.neutral)
+        controls = refine(counted.evaluate, approximation, aligned, controls, refining, progress=progress).controls
+        controls = continuous_branch(rig.spec, controls)
+    spent = costs.spent(counted.asked + sampled + (solution.evaluations if on is rig else 0))
+    hidden = unobservable(on, controls)
+    true_controls = None if true_curves is None else true_curves.ordered_as(rig.spec)
+    measured = evaluate(rig, aligned, controls, unobservable=hidden, true_controls=true_controls)
+    said = (
+        str(alignment) if cfg.align == "auto" or alignment.is_identity else f"none; the capture looks like {alignment}"
+    )
+    metrics = measured.metrics.merged(Metrics({"alignment": said}, {})).merged(spent)
+    solved = curves(rig.spec.names, controls, capture.fps, capture.start_frame)
+    return Take(solved, metrics, measured.frame_error, measured.vertex_error, asdict(cfg), artifact.provenance())
+
+
+def _check(rig: Rig, capture: MeshSequence, approximation: DifferentiableRig | None) -> None:
+    vertices = len(rig.neutral)
+    if capture.vertex_count != vertices:
+        raise BunrakuError(
+            f"the capture has {capture.vertex_count} vertices, the rig {vertices}: they must correspond one to one"
+        )
+    if approximation is None:
+        return
+    if approximation.spec.names != rig.spec.names:
+        other = sorted(set(approximation.spec.names) ^ set(rig.spec.names)) or list(rig.spec.names)
+        raise BunrakuError(f"the model and the rig have different controls, among them: {', '.join(other[:8])}")
+    if len(approximation.neutral) != vertices:
+        raise BunrakuError(f"the model has {len(approximation.neutral)} vertices, the rig {vertices}")
+
+
+def _solved_on(rig: Rig, counted: Counted, approximation: DifferentiableRig | None) -> DifferentiableRig:
+    if isinstance(rig, DifferentiableRig):
+        return rig
+    return FiniteDifferences(counted) if approximation is None else approximation
+
+
+def _alignment(rig: DifferentiableRig, capture: MeshSequence, progress: Progress) -> Alignment:
+    progress("align", 0, 1)
+
+    def solved_error(probes: MeshSequence) -> float:
+        return float(solve(rig, probes, SolveConfig(iterations=30)).relative_rms.mean())
+
+    found = align(capture, rig.neutral, solved_error)
+    progress("align", 1, 1, str(found))
+    return found
+
+
+@dataclass(eq=False)
+class Counted:
+    """A rig that counts the poses that it was asked for: the price of an inversion on a slow rig."""
+
+    rig: Rig
+    asked: int = 0
+
+    @property
+    def spec(self) -> ControlSpec:
+        """The rig's own."""
+        return self.rig.spec
+
+    @property
+    def faces(self) -> Int[np.ndarray, "triangles 3"]:
+        """The rig's own."""
+        return self.rig.faces
+
+    @property
+    def neutral(self) -> Float[np.ndarray, "vertices 3"]:
+        """The rig's own."""
+        return self.rig.neutral
+
+    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
+        """The rig's own, counted."""
+        self.asked += len(controls)
+        return self.rig.evaluate(controls)

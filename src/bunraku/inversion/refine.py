@@ -1,0 +1,210 @@
+"""Closer to the capture on the *true* rig, which may be a black box that each question costs.
+
+`refine` starts where a solve on an approximation ended and spends a given number of true evaluations per frame: the
+residual is the
+true rig's, the Jacobian the approximation's, mended after each evaluation by Broyden's update. `FiniteDifferences`
+is for rigs so
+cheap that no approximation pays: it makes any rig differentiable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from bunraku.core.controls import ControlSpec
+from bunraku.core.mesh_sequence import MeshSequence
+from bunraku.core.progress import Progress, silent
+from bunraku.core.reduced import Observation, ReducedRig, observe, project
+from bunraku.core.rig import DifferentiableRig, Rig, diagonal
+from bunraku.inversion import terms
+from bunraku.inversion.solve import box_step, vertex_weights
+
+Evaluate = Callable[[Float[np.ndarray, "poses controls"]], Float[np.ndarray, "poses vertices 3"]]
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """How much of the true rig's time may be spent."""
+
+    evaluations: int = 8
+    """True evaluations per frame; 0 leaves the approximation's answer as it is."""
+    neutral: float = 0.0
+    """Weight of the prior that controls rest at neutral, as in the solve."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """The best controls seen per frame, and what they cost."""
+
+    controls: Float[np.ndarray, "frames controls"]
+    relative_rms: Float[np.ndarray, "frames"]
+    """On the true rig, in the approximation's coordinates."""
+    evaluations: int
+    """Of the true rig, in all."""
+
+
+def refine(
+    evaluate: Evaluate,
+    approximation: DifferentiableRig,
+    capture: MeshSequence,
+    start: Float[np.ndarray, "frames controls"],
+    cfg: RefineConfig,
+    *,
+    progress: Progress = silent,
+) -> Refinement:
+    """Damped Broyden steps on the true rig, within the bounds, all frames at once; the best pose of each frame is kept.
+
+    Broyden 1965: after a step δ that changed the residual by y, the Jacobian becomes J + (y − Jδ)δᵀ/δᵀδ.
+    """
+    if cfg.evaluations == 0:
+        return Refinement(start, np.full(len(start), np.nan), 0)
+    spec, reduced = approximation.spec, approximation.reduce()
+    seen = _Seen(
+        evaluate,
+        reduced,
+        observe(reduced, capture.vertices, vertex_weights(capture)),
+        spec,
+        _scale(capture, approximation),
+    )
+    lower, upper = (spec.lower - spec.neutral) / spec.range, (spec.upper - spec.neutral) / spec.range
+    u = np.clip((start - spec.neutral) / spec.range, lower, upper)
+    jacobian = seen.jacobian(u)
+    residual = seen.residual(u)
+    cost = (residual**2).sum(axis=1) + cfg.neutral**2 * (u**2).sum(axis=1)
+    damping = np.full(len(u), FIRST_DAMPING)
+    for spent in range(1, cfg.evaluations):
+        progress("refine", spent, cfg.evaluations, f"relative error {np.sqrt(cost.mean()):.1e}")
+        hessian = jacobian @ np.swapaxes(jacobian, 1, 2) + cfg.neutral**2 * np.eye(len(spec))
+        gradient = (jacobian @ residual[..., None])[..., 0] + cfg.neutral**2 * u
+        delta, _ = box_step(hessian, gradient, u, lower, upper, damping)
+        tried = seen.residual(u + delta)
+        _broyden(jacobian, delta, tried - residual)
+        reached = (tried**2).sum(axis=1) + cfg.neutral**2 * ((u + delta) ** 2).sum(axis=1)
+        better = reached < cost
+        u[better] += delta[better]
+        residual[better], cost[better] = tried[better], reached[better]
+        damping = np.clip(np.where(better, damping / 10, damping * 10), 1e-9, 1e3)
+    progress("refine", cfg.evaluations, cfg.evaluations, f"relative error {np.sqrt(cost.mean()):.1e}")
+    return Refinement(seen.controls(u), np.sqrt((residual**2).sum(axis=1)), len(u) * cfg.evaluations)
+
+
+FIRST_DAMPING = 1e-6
+
+
+def _broyden(jacobian: np.ndarray, delta: np.ndarray, change: np.ndarray) -> None:
+    """The update, in place; `jacobian` is transposed (frames, controls, coordinates)."""
+    surprise = change - (delta[:, None] @ jacobian)[:, 0]
+    length = np.maximum((delta**2).sum(axis=1), 1e-300)
+    jacobian += delta[:, :, None] * (surprise / length[:, None])[:, None, :]
+
+
+def _scale(capture: MeshSequence, rig: Rig) -> float:
+    return 1 / (np.sqrt(capture.vertex_count) * diagonal(rig.neutral))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The true rig as the solver sees it: in the approximation's coordinates, against the capture."""
+
+    evaluate: Evaluate
+    reduced: ReducedRig
+    observation: Observation
+    spec: ControlSpec
+    scale: float
+
+    def controls(self, u: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames controls"]:
+        return np.clip(self.spec.neutral + u * self.spec.range, self.spec.lower, self.spec.upper)
+
+    def residual(self, u: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
+        coordinates = project(self.reduced, self.evaluate(self.controls(u)))
+        return terms.mesh(self.observation, np.arange(len(u)), coordinates, self.scale)
+
+    def jacobian(self, u: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames controls coordinates"]:
+        _, rows = self.reduced.linearize(self.controls(u))
+        own = terms.mesh_jacobian(self.observation, np.arange(len(u)), rows)
+        return own * (self.spec.range[:, None] * self.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteDifferences:
+    """Any rig made differentiable by asking it once more per control. Every question is counted in `asked`."""
+
+    rig: Rig
+    step: float = 1e-6
+    """Of a control's range."""
+
+    @property
+    def spec(self) -> ControlSpec:
+        """The rig's own."""
+        return self.rig.spec
+
+    @property
+    def faces(self) -> np.ndarray:
+        """The rig's own."""
+        return self.rig.faces
+
+    @property
+    def neutral(self) -> Float[np.ndarray, "vertices 3"]:
+        """The rig's own."""
+        return self.rig.neutral
+
+    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
+        """The rig's own."""
+        return self.rig.evaluate(controls)
+
+    def jacobian(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses controls vertices 3"]:
+        """One-sided differences into the bounds: a rig need not exist beyond them."""
+        spec = self.spec
+        inward = np.where(controls + self.step * spec.range <= spec.upper, 1.0, -1.0) * self.step * spec.range
+        poses, count = controls.shape
+        moved = np.repeat(controls[:, None], count + 1, axis=1)
+        moved[:, np.arange(count), np.arange(count)] += inward
+        meshes = self.evaluate(moved.reshape(-1, count)).reshape(poses, count + 1, -1, 3)
+        return (meshes[:, :count] - meshes[:, count:]) / inward[:, :, None, None]
+
+    def jvp(
+        self, controls: Float[np.ndarray, "poses controls"], tangents: Float[np.ndarray, "poses controls"]
+    ) -> Float[np.ndarray, "poses vertices 3"]:
+        """Jacobian times tangents."""
+        return np.einsum("ncvi,nc->nvi", self.jacobian(controls), tangents)
+
+    def vjp(
+        self, controls: Float[np.ndarray, "poses controls"], cotangents: Float[np.ndarray, "poses vertices 3"]
+    ) -> Float[np.ndarray, "poses controls"]:
+        """Transposed Jacobian times cotangents."""
+        return np.einsum("ncvi,nvi->nc", self.jacobian(controls), cotangents)
+
+    def reduce(self) -> _Vertices:
+        """The vertices themselves as coordinates."""
+        return _Vertices(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _Vertices:
+    rig: FiniteDifferences
+
+    @property
+    def basis(self) -> None:
+        return None
+
+    @property
+    def axes(self) -> int:
+        return 1
+
+    @property
+    def origin(self) -> Float[np.ndarray, "vertices 3"]:
+        return np.zeros_like(self.rig.neutral)
+
+    def evaluate(self, controls: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
+        return self.rig.evaluate(controls).reshape(len(controls), -1)
+
+    def linearize(
+        self, controls: Float[np.ndarray, "frames controls"]
+    ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames controls coordinates"]]:
+        frames, count = controls.shape
+        jacobian = self.rig.jacobian(controls).reshape(frames, count, -1)
+        return self.evaluate(controls), jacobian
