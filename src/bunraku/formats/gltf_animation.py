@@ -46,11 +46,12 @@ def _read_channels(document: Document, animation: Entry, groups: dict[int, Morph
     channels: list[Channel] = []
     for entry in animation.entries("channels"):
         target = entry.entry("target")
-        if target is None or "node" not in target.data or target.data.get("path") not in _PATHS:
+        name = target and target.text("path")
+        if target is None or "node" not in target.data or name not in _PATHS:
             continue
         node = target.index("node", document.nodes, "nodes")
         sampler = samplers[entry.index("sampler", samplers, "samplers")]
-        path, kind = _PATHS[target.data["path"]]
+        path, kind = _PATHS[name]
         group = groups.get(node)
         if path == "morphs" and group is None:
             continue

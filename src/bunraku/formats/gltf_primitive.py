@@ -35,7 +35,8 @@ def read_primitive(document: Document, entry: Entry, targets: int) -> Primitive 
     if attributes is None or "POSITION" not in attributes.data:
         return None
     index = attributes.index("POSITION", document.accessors, "accessors")
-    compressed = [name for name in entry.data.get("extensions") or () if "compression" in name]
+    extensions = entry.entry("extensions")
+    compressed = [name for name in extensions.data if "compression" in name] if extensions else []
     if compressed and "bufferView" not in document.accessors[index].data:
         raise entry.wrong(f"holds its mesh in the extension {compressed[0]} alone, which is not supported")
     positions = read_floats(document, index, "VEC3")
