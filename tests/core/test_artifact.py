@@ -83,7 +83,7 @@ def test_another_kind_a_file_and_a_strangers_folder_are_refused(tmp_path):
 
 def test_an_unfinished_artifact_cannot_be_loaded(tmp_path):
     artifact.open_output(tmp_path / "out", "take", {})
-    with pytest.raises(BunrakuError, match="not finished.*resume"):
+    with pytest.raises(BunrakuError, match=r"not finished.*resume"):
         artifact.load(tmp_path / "out", "take")
 
 

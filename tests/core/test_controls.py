@@ -35,7 +35,7 @@ def test_a_pattern_without_a_match_is_named_beside_what_exists():
 
 
 def test_matching_is_case_sensitive():
-    with pytest.raises(BunrakuError, match="brow.l"):
+    with pytest.raises(BunrakuError, match=r"brow\.l"):
         spec().select(("brow.l",))
 
 

@@ -12,12 +12,13 @@ changes:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 
+@runtime_checkable
 class ReducedRig(Protocol):
     """A rig's coordinates and their derivatives."""
 

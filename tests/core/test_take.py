@@ -1,0 +1,35 @@
+"""Takes on disk."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bunraku.core import artifact
+from bunraku.core.curves import curves
+from bunraku.core.errors import BunrakuError
+from bunraku.core.metrics import Metrics
+from bunraku.core.take import KIND, Take, load_take, save_take
+
+
+def test_a_take_comes_back_as_it_was(tmp_path):
+    solved = curves(["jaw", "brow"], np.array([[0.1, 0.2], [0.3, 1e-300]]), Fraction(24000, 1001), 101)
+    metrics = Metrics({"frames": 2, "mean_vertex_error": 1e-12, "unobservable": ["brow"]}, {"mean_vertex_error": "m"})
+    take = Take(solved, metrics, np.array([0.0, 2.0]), np.array([1.0]), {"smooth": 1}, {})
+    artifact.open_output(tmp_path / "t", KIND, take.settings)
+    save_take(tmp_path / "t", take)
+    back = load_take(tmp_path / "t")
+    assert back.curves.names == ("jaw", "brow")
+    np.testing.assert_array_equal(back.curves.values, solved.values)
+    assert (back.curves.fps, back.curves.start_frame) == (Fraction(24000, 1001), 101)
+    assert back.metrics == metrics
+    np.testing.assert_array_equal(back.frame_error, [0, 2])
+    np.testing.assert_array_equal(back.vertex_error, [1])
+    assert back.settings == {"smooth": 1}
+    assert "versions" in back.provenance
+
+
+def test_an_unfinished_take_is_refused(tmp_path):
+    artifact.open_output(tmp_path / "t", KIND, {})
+    with pytest.raises(BunrakuError, match="not finished"):
+        load_take(tmp_path / "t")
