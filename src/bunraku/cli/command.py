@@ -20,16 +20,18 @@ from bunraku.cli.progress import Reporter
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress
 
-MARKERS = (tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName)
+MARKERS = (tyro.conf.PositionalMetavarFromFieldName,)
+Switch = tyro.conf.FlagCreatePairsOff[bool]
+"""An option that is there or not: without its --no- twin, which settings have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command(ABC):
     """The options that every command has."""
 
-    json: bool = False
+    json: Switch = False
     """One JSON object on standard output, and nothing else there."""
-    debug: bool = False
+    debug: Switch = False
     """Show where in the program an error comes from."""
 
     @abstractmethod

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
-from bunraku.cli.command import Command, patterns
+from bunraku.cli.command import Command, Switch, patterns
 from bunraku.core.progress import Progress
 
 Rate = Annotated[
@@ -84,7 +84,7 @@ def bake() -> type[Command]:
         """The mesh sequence to write, .npz."""
         fps: Rate = Fraction(24)
         """Frames per second: a number, or a fraction such as 24000/1001."""
-        overwrite: bool = False
+        overwrite: Switch = False
         """Replace a file that is there."""
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ def bake() -> type[Command]:
 
 def sample() -> type[Command]:
     """`bunraku rig sample`."""
-    from bunraku.inversion.sample import SampleConfig
+    from bunraku.inversion.draw import SampleConfig
 
     @dataclass(frozen=True, kw_only=True)
     class Sample(Command):
@@ -113,7 +113,7 @@ def sample() -> type[Command]:
         """Processes that evaluate the rig."""
         curves: Path | None = None
         """Curves (.csv, .json or .npz) around which `--sampler curves` samples."""
-        overwrite: bool = False
+        overwrite: Switch = False
         """Replace samples that were made with other settings."""
         cfg: Annotated[SampleConfig, Flat] = field(default_factory=SampleConfig)
 
@@ -150,7 +150,7 @@ def fit() -> type[Command]:
         """What may move: names and shell patterns between commas, or a file."""
         device: str = "cpu"
         """cpu, cuda, or another device of PyTorch's."""
-        overwrite: bool = False
+        overwrite: Switch = False
         """Replace a model that was made with other settings."""
         cfg: Annotated[FitConfig, Flat] = field(default_factory=FitConfig)
 
@@ -190,7 +190,7 @@ def invert() -> type[Command]:
         """What is solved for: names and shell patterns between commas, or a file; the rest stays at neutral."""
         device: str = "cpu"
         """cpu, cuda, or another device of PyTorch's."""
-        overwrite: bool = False
+        overwrite: Switch = False
         """Replace a take that was made with other settings."""
         cfg: Annotated[InvertConfig, Flat] = field(default_factory=InvertConfig)
 
@@ -245,7 +245,7 @@ def export() -> type[Command]:
         """The file to write."""
         rig: str | None = None
         """The rig, where it is not the one that the take names (a python: rig runs only when named here)."""
-        overwrite: bool = False
+        overwrite: Switch = False
         """Replace a file that is there."""
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
