@@ -80,7 +80,7 @@ class SkinningMatrix:
         """The skinned vertices of every pose, in world space."""
         rows = self.rows(transforms, morphs)
         flat = np.moveaxis(rows, 0, 1).reshape(rows.shape[1], -1)
-        skinned = (self.matrix @ flat).reshape(self.matrix.shape[0], len(rows), 3)
+        skinned = (self.matrix @ flat).reshape(-1, len(rows), 3)
         return np.ascontiguousarray(np.moveaxis(skinned, 0, 1))
 
 

@@ -25,6 +25,8 @@ class Take:
     """Mean Euclidean vertex distance per frame, on the true rig, in its unit."""
     vertex_error: Float[np.ndarray, "vertices"]
     """Mean Euclidean distance per vertex over the frames in which it was captured."""
+    alignment: Float[np.ndarray, "3 4"]
+    """From the capture's space to the rig's: y = A·x + b as [A | b]."""
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
@@ -38,6 +40,7 @@ def save_take(path: Path, take: Take) -> None:
         "values": take.curves.values,
         "frame_error": take.frame_error,
         "vertex_error": take.vertex_error,
+        "alignment": take.alignment,
     }
     description = {
         "names": list(take.curves.names),
@@ -67,6 +70,7 @@ def load_take(path: Path) -> Take:
         metrics,
         stored.arrays["frame_error"],
         stored.arrays["vertex_error"],
+        stored.arrays["alignment"],
         stored.manifest["settings"],
         stored.manifest["provenance"],
     )

@@ -37,14 +37,14 @@ class Alignment:
         """Nothing changes."""
         return bool(np.array_equal(self.axes, np.eye(3)) and self.scale == 1 and not self.offset.any())
 
+    @property
+    def matrix(self) -> Float[np.ndarray, "3 4"]:
+        """[scale · axes | offset]."""
+        return np.concatenate([self.scale * self.axes, self.offset[:, None]], axis=1)
+
     def apply(self, capture: MeshSequence) -> MeshSequence:
         """The capture in the rig's space."""
-        if self.is_identity:
-            return capture
-        moved = np.asarray(capture.vertices, np.float64) @ (self.scale * self.axes.T) + self.offset
-        if capture.valid is not None:
-            moved[~capture.valid] = 0.0
-        return replace(capture, vertices=moved)
+        return capture if self.is_identity else moved(capture, self.matrix)
 
     def __str__(self) -> str:
         """One line for people: what the rig's x, y and z are in the capture."""
@@ -56,6 +56,14 @@ class Alignment:
         mirrored = " (mirrored)" if np.linalg.det(self.axes) < 0 else ""
         offset = f" + ({', '.join(f'{o:g}' for o in self.offset)})" if self.offset.any() else ""
         return f"{self.scale:g} * ({', '.join(signs)}){mirrored}{offset}"
+
+
+def moved(capture: MeshSequence, transform: Float[np.ndarray, "3 4"]) -> MeshSequence:
+    """A capture in another space, y = A·x + b with transform = [A | b]; what is missing stays missing."""
+    vertices = np.asarray(capture.vertices, np.float64) @ transform[:, :3].T + transform[:, 3]
+    if capture.valid is not None:
+        vertices[~capture.valid] = 0.0
+    return replace(capture, vertices=vertices)
 
 
 IDENTITY = Alignment(np.eye(3), 1.0, np.zeros(3))
@@ -140,14 +148,14 @@ def _candidates(probes: MeshSequence, fits: list[_Similarity], neutral: np.ndarr
 
 def _offset(alignment: Alignment, probes: MeshSequence, fits: list[_Similarity], neutral: np.ndarray) -> np.ndarray:
     """What carries the mean of the probe nearest to neutral onto the neutral's."""
-    moved = [frame[valid] @ (alignment.scale * alignment.axes.T) for frame, valid in _valid_vertices(probes)]
+    turned = [frame[valid] @ (alignment.scale * alignment.axes.T) for frame, valid in _valid_vertices(probes)]
     means = [
         neutral[valid].mean(axis=0) - m.mean(axis=0)
-        for m, (_, valid) in zip(moved, _valid_vertices(probes), strict=True)
+        for m, (_, valid) in zip(turned, _valid_vertices(probes), strict=True)
     ]
     left = [
         float(np.linalg.norm(m + mean - neutral[valid]))
-        for m, mean, (_, valid) in zip(moved, means, _valid_vertices(probes), strict=True)
+        for m, mean, (_, valid) in zip(turned, means, _valid_vertices(probes), strict=True)
     ]
     return means[int(np.argmin(left))]
 

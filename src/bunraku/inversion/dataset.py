@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,7 +15,7 @@ from bunraku.core.controls import ControlSpec
 from bunraku.core.errors import BunrakuError
 from bunraku.core.samples import Shard, open_folder, read_recorded
 
-Split = Literal["train", "validation", "test"]
+SPLITS = ("train", "validation", "test")
 
 EVERY = 20
 """One sample in twenty is for validation and one for testing; sets below forty samples give a larger share."""
@@ -41,11 +41,11 @@ class SampleSet:
     read_shard: Callable[[int], Shard]
     """The shard of a number; raises BunrakuError where it is corrupt."""
 
-    def split(self, split: Split) -> Int[np.ndarray, "samples"]:
-        """The sample numbers of a split: the same for the same count, whatever failed."""
-        return np.flatnonzero(_split_of(np.arange(self.count), self.count) == _SPLITS.index(split))
+    def split(self, split: str) -> Int[np.ndarray, "samples"]:
+        """The sample numbers of a split (one of `SPLITS`): the same for the same count, whatever failed."""
+        return np.flatnonzero(_split_of(np.arange(self.count), self.count) == SPLITS.index(split))
 
-    def batches(self, split: Split, rows: int, *, seed: int | None = None) -> Iterator[Batch]:
+    def batches(self, split: str, rows: int, *, seed: int | None = None) -> Iterator[Batch]:
         """Batches of `rows` samples (the last one smaller), failed samples left out.
 
         With a seed the shards come in random order, and the rows of each too; without, in order.
@@ -69,7 +69,7 @@ class SampleSet:
         if kept:
             yield _joined(kept)
 
-    def in_memory(self, split: Split) -> Batch:
+    def in_memory(self, split: str) -> Batch:
         """All samples of a split: controls (n, C) and vertices (n, V, 3), in order, failed ones left out.
 
         Raises:
@@ -87,10 +87,10 @@ class SampleSet:
             raise BunrakuError(f"{self.path}: no usable sample for {split} among {self.count}; sample more")
         return controls[:filled], vertices[:filled]
 
-    def _rows_of(self, number: int, split: Split, generator: np.random.Generator | None) -> Batch:
+    def _rows_of(self, number: int, split: str, generator: np.random.Generator | None) -> Batch:
         shard = self.read_shard(number)
         indices = shard.start + np.arange(len(shard.controls))
-        chosen = np.flatnonzero(_split_of(indices, self.count) == _SPLITS.index(split))
+        chosen = np.flatnonzero(_split_of(indices, self.count) == SPLITS.index(split))
         if shard.failed:
             chosen = np.setdiff1d(chosen, list(shard.failed))
         if generator is not None:
@@ -99,7 +99,18 @@ class SampleSet:
         return shard.controls[chosen], shard.vertices[chosen]
 
 
-_SPLITS = ("train", "validation", "test")
+def narrowed(samples: SampleSet, columns: Int[np.ndarray, "selected"]) -> SampleSet:
+    """The samples in which only some controls leave neutral, as samples of those controls alone."""
+    spec = samples.spec
+    rest = np.setdiff1d(np.arange(len(spec)), columns)
+
+    def read(number: int) -> Shard:
+        shard = samples.read_shard(number)
+        away = np.abs(shard.controls[:, rest] - spec.neutral[rest]) > 1e-9 * spec.range[rest]
+        failed = {int(row): "another control is active" for row in np.flatnonzero(away.any(axis=1))}
+        return Shard(shard.start, shard.controls[:, columns], shard.vertices, {**failed, **shard.failed})
+
+    return replace(samples, spec=spec.take(columns), read_shard=read)
 
 
 def _split_of(indices: Int[np.ndarray, "samples"], count: int) -> Int[np.ndarray, "samples"]:

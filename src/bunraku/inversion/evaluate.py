@@ -12,6 +12,7 @@ from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.metrics import Metrics, MetricValue
 from bunraku.core.rig import Rig, diagonal
 from bunraku.core.rotations import geodesic_angle, quat_from_rotvec
+from bunraku.inversion.account import Observability
 
 ACTIVE = 0.02  # of its range: a control further from neutral counts as active
 POSES_AT_ONCE = 64
@@ -31,13 +32,13 @@ def evaluate(
     capture: MeshSequence,
     controls: Float[np.ndarray, "frames controls"],
     *,
-    unobservable: Bool[np.ndarray, "controls"] | None = None,
+    seen_by: Observability | None = None,
     true_controls: Float[np.ndarray, "frames controls"] | None = None,
 ) -> Evaluation:
     """The metrics of `docs/metrics.md`: vertex distances over what was captured, roughness, active controls, control
     error.
 
-    `unobservable` controls (None: not known) are named, and left out of the control error.
+    Controls that `seen_by` says are not determined (None: not known) are named, and left out of the control error.
     """
     distance = _distances(rig, capture, controls)
     seen = np.isfinite(distance)
@@ -54,15 +55,22 @@ def evaluate(
     values["roughness"] = roughness(rig.spec, controls)
     away = np.abs(controls - rig.spec.neutral) > ACTIVE * rig.spec.range
     values["active_controls"] = float(away.sum(axis=1).mean())
-    hidden = np.zeros(len(rig.spec), bool) if unobservable is None else unobservable
-    values["unobservable"] = [name for name, out in zip(rig.spec.names, hidden, strict=True) if out]
+    determined = np.ones(len(rig.spec), bool)
+    if seen_by is not None:
+        determined = seen_by.determined
+        values["unobservable"] = _named(rig.spec, seen_by.dead)
+        values["interchangeable"] = _named(rig.spec, seen_by.interchangeable)
     if true_controls is not None:
-        values["control_error"] = control_error(rig.spec, controls, true_controls, ~hidden)
+        values["control_error"] = control_error(rig.spec, controls, true_controls, determined)
     count = seen.sum(axis=0)
     total = np.where(seen, distance, 0.0)
     frame_error = total.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     length = {f"{which}_vertex_error": "rig unit" for which in ("mean", "p95", "max")}
     return Evaluation(Metrics(values, length), frame_error, total.sum(axis=0) / np.maximum(count, 1))
+
+
+def _named(spec: ControlSpec, which: Bool[np.ndarray, "controls"]) -> list[str]:
+    return [name for name, chosen in zip(spec.names, which, strict=True) if chosen]
 
 
 def _distances(

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from bunraku.compute.threads import one_thread
 from bunraku.core import artifact
 from bunraku.core.controls import ControlSpec
 from bunraku.core.curves import Curves, curves
@@ -18,8 +19,8 @@ from bunraku.core.metrics import Metrics
 from bunraku.core.progress import Progress, silent
 from bunraku.core.rig import DifferentiableRig, Rig
 from bunraku.core.take import Take
-from bunraku.inversion.account import unobservable
-from bunraku.inversion.align import Alignment, align
+from bunraku.inversion.account import Observability, observability
+from bunraku.inversion.align import IDENTITY, Alignment, align, moved
 from bunraku.inversion.evaluate import evaluate
 from bunraku.inversion.refine import FiniteDifferences, RefineConfig, refine
 from bunraku.inversion.solve import SolveConfig, continuous_branch, solve
@@ -95,8 +96,10 @@ def plan(rig: Rig, frames: int, samples: int) -> Plan:
     each_s = (time.perf_counter() - started) / len(poses)
     direct_s = 5 * len(rig.spec) * frames * each_s
     fitted_s = samples * each_s + SAMPLING_S
-    costs = f"one evaluation takes {1e3 * each_s:.3g} ms: finite differences {direct_s:.2g} s, sampling and fitting {fitted_s:.2g} s"
-    return Plan("finite differences" if direct_s <= fitted_s else "approximation", costs)
+    direct = f"finite differences {direct_s:.2g} s"
+    fitted = f"sampling and fitting {fitted_s:.2g} s"
+    reason = f"one evaluation takes {1e3 * each_s:.3g} ms: {direct}, {fitted}"
+    return Plan("finite differences" if direct_s <= fitted_s else "approximation", reason)
 
 
 def invert(
@@ -122,7 +125,22 @@ def invert(
     Raises:
         BunrakuError: another vertex count than the rig's; an approximation of other controls.
     """
-    cfg = InvertConfig() if cfg is None else cfg
+    with one_thread():
+        return _invert(
+            rig, capture, cfg or InvertConfig(), approximation, start, true_curves, sampled, progress
+        )  # fmt: skip
+
+
+def _invert(
+    rig: Rig,
+    capture: MeshSequence,
+    cfg: InvertConfig,
+    approximation: DifferentiableRig | None,
+    start: Float[np.ndarray, "frames controls"] | None,
+    true_curves: Curves | None,
+    sampled: int,
+    progress: Progress,
+) -> Take:
     costs = _Costs()
     _check(rig, capture, approximation)
     counted = Counted(rig)
@@ -136,15 +154,29 @@ def invert(
         controls = refine(counted.evaluate, approximation, aligned, controls, refining, progress=progress).controls
         controls = continuous_branch(rig.spec, controls)
     spent = costs.spent(counted.asked + sampled + (solution.evaluations if on is rig else 0))
-    hidden = unobservable(on, controls)
+    seen_by = observability(on, controls)
     true_controls = None if true_curves is None else true_curves.ordered_as(rig.spec)
-    measured = evaluate(rig, aligned, controls, unobservable=hidden, true_controls=true_controls)
+    measured = evaluate(rig, aligned, controls, seen_by=seen_by, true_controls=true_controls)
     said = (
         str(alignment) if cfg.align == "auto" or alignment.is_identity else f"none; the capture looks like {alignment}"
     )
     metrics = measured.metrics.merged(Metrics({"alignment": said}, {})).merged(spent)
     solved = curves(rig.spec.names, controls, capture.fps, capture.start_frame)
-    return Take(solved, metrics, measured.frame_error, measured.vertex_error, asdict(cfg), artifact.provenance())
+    matrix = (alignment if aligned is not capture else IDENTITY).matrix
+    errors = (measured.frame_error, measured.vertex_error)
+    return Take(solved, metrics, *errors, matrix, asdict(cfg), artifact.provenance())
+
+
+def remeasure(rig: Rig, capture: MeshSequence, take: Take, true_curves: Curves | None = None) -> Metrics:
+    """A take's metrics computed again from its capture on a rig.
+
+    What was spent, and which controls were observable, stays as recorded.
+    """
+    controls = take.curves.ordered_as(rig.spec)
+    seen_by = Observability(*(_recorded(rig, take, kind) for kind in ("unobservable", "interchangeable")))
+    true_controls = None if true_curves is None else true_curves.ordered_as(rig.spec)
+    placed = moved(capture, take.alignment)
+    return take.metrics.merged(evaluate(rig, placed, controls, seen_by=seen_by, true_controls=true_controls).metrics)
 
 
 def _check(rig: Rig, capture: MeshSequence, approximation: DifferentiableRig | None) -> None:
@@ -172,11 +204,17 @@ def _alignment(rig: DifferentiableRig, capture: MeshSequence, progress: Progress
     progress("align", 0, 1)
 
     def solved_error(probes: MeshSequence) -> float:
-        return float(solve(rig, probes, SolveConfig(iterations=30)).relative_rms.mean())
+        return float(solve(rig, probes, SolveConfig(iterations=20, rescues=0)).relative_rms.mean())
 
     found = align(capture, rig.neutral, solved_error)
     progress("align", 1, 1, str(found))
     return found
+
+
+def _recorded(rig: Rig, take: Take, kind: str) -> Bool[np.ndarray, "controls"]:
+    names = take.metrics.values[kind]
+    assert isinstance(names, list)
+    return np.isin(rig.spec.names, names)
 
 
 @dataclass(eq=False)

@@ -24,8 +24,8 @@ from bunraku.inversion import terms
 
 BATCH_BYTES = 192 * 2**20  # of Jacobian held at once
 EXACT = 1e-11  # a step that promises less relative RMS error than this is chasing rounding
-SETTLED = 1e-9  # a step that promises less than this share of the cost is not worth another
-RESCUES = 8  # rounds in which frames that went astray start again from a neighbour
+SETTLED = 1e-7  # a step that promises less than this share of the cost is not worth another
+SLOW = 1e-5  # nor is one after a step that took no more than this share off
 LEAST_DAMPING = 1e-8  # keeps directions that the mesh does not see from drifting on rounding alone
 
 
@@ -47,6 +47,8 @@ class SolveConfig:
     """Vertices further off than so many times the typical residual count less (2 is usual for dirty captures); 0 is
     plain least squares.
     """
+    rescues: int = 8
+    """At most so many rounds in which frames that went astray start again from a neighbour's pose."""
     shot_iterations: int = 12
     """At most so many whole-shot steps."""
 
@@ -240,7 +242,7 @@ def _rescue(
     One frame's first guess may lie in another valley; motion is continuous, so that the next frame's solution seldom
     does.
     """
-    for _ in range(RESCUES):
+    for _ in range(cfg.rescues):
         padded = np.concatenate([[np.inf], cost, [np.inf]])
         before, after = padded[:-2], padded[2:]
         worse = np.flatnonzero(cost > np.maximum(100 * np.minimum(before, after), EXACT))
@@ -272,12 +274,14 @@ def _levenberg_marquardt(
         better = reached < cost
         u[left[better]] = tried[better]
         best[left] = np.where(better, reached, cost)
-        # Nielsen 1999: after a good step the damping falls by as much as the model was right; after a bad one it grows, faster each time.
+        # Nielsen 1999: after a good step the damping falls by as much as the model was right; after a bad one
+        # it grows, faster each time.
 
         eased = np.maximum(damping[left] * np.maximum(1 / 5, 1 - (2 * gain - 1) ** 3), LEAST_DAMPING)
         damping[left] = np.where(better, eased, damping[left] * growth[left])
         growth[left] = np.where(better, 2.0, growth[left] * 2)
         settled = predicted < np.maximum(SETTLED * cost, EXACT**2)
+        settled |= better & (cost - reached < SLOW * cost)
         stuck = ~better & (damping[left] > 1e6)
         left = left[~(settled | stuck)]
         if len(left) == 0:

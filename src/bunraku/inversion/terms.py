@@ -2,10 +2,9 @@
 them up.
 
 Unknowns are u = (control − neutral) / range, so that a weight means the same for an angle and for a morph. Mesh
-residuals are divided by
-√V·D (V vertices, D the neutral diagonal): the mesh term of a frame is its squared relative RMS error, and the weight of another term
-says how large a relative error it may cost: a smoothness of 1e-3 trades a relative error of 1e-3 for a second
-difference of one range.
+residuals are divided by √V·D (V vertices, D the neutral diagonal): the mesh term of a frame is its squared relative
+RMS error, and the weight of another term says how large a relative error it may cost. A smoothness of 1e-3 trades a
+relative error of 1e-3 for a second difference of one range.
 """
 
 from __future__ import annotations

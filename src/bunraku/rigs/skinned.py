@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from bunraku.core.animation import Animation
+from bunraku.core.animation import Animation, Channel
 from bunraku.core.controls import ControlSpec
 from bunraku.core.curves import Curves, curves
 from bunraku.core.errors import unknown_name
@@ -155,9 +155,13 @@ class SkinnedRig:
         """Where the controls roughly stand, from the vertices that follow each node."""
         return guess(self, capture)
 
+    @cached_property
+    def _coordinates(self) -> SkinnedCoordinates:
+        return skinned_coordinates(self)
+
     def reduce(self) -> SkinnedCoordinates:
         """The rig in coordinates whose number depends on joints and morphs, not on vertices."""
-        return skinned_coordinates(self)
+        return self._coordinates
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:
@@ -184,6 +188,31 @@ def skinned_rig(file: GltfFile) -> SkinnedRig:
     """
     slots, spec = discover(file.character, file.animations, file.skin_joints, str(file.path))
     return SkinnedRig(file.character, spec, slots, file.animations)
+
+
+def keyed(rig: SkinnedRig, solved: Curves, name: str) -> Animation:
+    """Curves as keys on the rig's nodes, one a frame, ready to be written into its file.
+
+    Only what is controlled is keyed. The first key is at time start_frame / fps.
+
+    Raises:
+        BunrakuError: a curve that the rig has no control for.
+    """
+    skeleton = rig.character.skeleton
+    nodes, morphs = rig.parameters(solved.ordered_as(rig.spec))
+    times = (np.arange(solved.frames) + solved.start_frame) / float(solved.fps)
+    rest = np.broadcast_to(skeleton.rest_quat, (*nodes.shape[:2], 4))
+    quat = quat_multiply(rest, quat_from_rotvec(nodes[..., 3:6]))
+    scale = nodes[..., 6:9] * np.diagonal(skeleton.rest_stretch, axis1=1, axis2=2)
+    values = {"translation": skeleton.rest_translation + nodes[..., :3], "rotation": quat, "scale": scale}
+    channels: list[Channel] = []
+    for slot in rig.slots[rig.slots < 9 * len(skeleton)]:
+        if slot % 3 == 0:
+            path = ("translation", "rotation", "scale")[(slot % 9) // 3]
+            channels.append(Channel(int(slot // 9), path, "LINEAR", times, values[path][:, slot // 9, None]))
+    if morphs.shape[1]:
+        channels.append(Channel(0, "morphs", "LINEAR", times, morphs[:, None]))
+    return Animation(name, tuple(channels))
 
 
 def bake(rig: SkinnedRig, animation: str, fps: Fraction) -> tuple[MeshSequence, Curves]:

@@ -113,8 +113,7 @@ def _spec(character: SkinnedCharacter, slots: np.ndarray, reached: Sequence[_Ext
     lower[:, :3], upper[:, :3] = -reach[:, None], reach[:, None]
     morph_lower, morph_upper = np.minimum(0.0, character.morph_rest), np.maximum(1.0, character.morph_rest)
     for extremes in reached:
-        # Where the file itself goes further a little room is added: a bound just short of the truth would spoil the solve.
-
+        # Where the file itself goes further a little room is added: a bound just short of the truth would spoil it.
         room = 0.02 * (upper - lower)
         lower = np.where(extremes.nodes[0] < lower, extremes.nodes[0] - room, lower)
         upper = np.where(extremes.nodes[1] > upper, extremes.nodes[1] + room, upper)

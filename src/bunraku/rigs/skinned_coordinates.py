@@ -102,13 +102,10 @@ class SkinnedCoordinates:
 
 def skinned_coordinates(rig: SkinnedRig) -> SkinnedCoordinates:
     """Q and R of the rig's skinning matrix, of the rank that it has (QR, then SVD of the small factor)."""
-    from scipy.linalg import qr, svd
-
-    matrix = rig.matrix.matrix
-    used = np.flatnonzero(np.diff(matrix.tocsc().indptr) > 0)
-    dense = np.asarray(matrix[:, used].toarray())
-    orthogonal, upper = qr(dense, mode="economic", check_finite=False)  # pyright: ignore[reportAssignmentType]  (scipy stubs: overload by mode)
-    left, singular, right = svd(upper, full_matrices=False, check_finite=False)
+    matrix = np.asarray(rig.matrix.matrix.todense())
+    used = np.flatnonzero(matrix.any(axis=0))
+    orthogonal, upper = np.linalg.qr(matrix[:, used])
+    left, singular, right = np.linalg.svd(upper, full_matrices=False)
     rank = max(1, int((singular > RANK * singular[0]).sum()))
     factor = np.zeros((rank, matrix.shape[1]))
     factor[:, used] = singular[:rank, None] * right[:rank]
