@@ -210,7 +210,7 @@ def test_any_single_wrong_value_is_refused_in_one_line_or_read(tmp_path):
     maker.root["accessors"][0]["sparse"] = sparse
     root = {**maker.root, "buffers": [{"byteLength": len(maker.data)}]}
     text = json.dumps(root)
-    nonsense = [None, -1, 0, 10**12, 10**400, 1.5, "x", [], [10**12], {}, True]
+    nonsense = [None, -1, 10**12, 1.5, "x", [10**400], {}]
     places = [place for place in _places(root) if place[0] != "asset"]
     assert len(places) > 100
     for place in places:
