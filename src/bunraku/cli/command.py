@@ -75,8 +75,10 @@ def parse(kind: type[Kind], words: Sequence[str], prog: str) -> Kind:
     complaint = io.StringIO()
     with contextlib.ExitStack() as stack:
         if not asked_for_help:
-            # The parser draws its complaint as a box as wide as the terminal; only in a wide one its lines stay whole.
+            # The parser draws its complaint as a box, as wide as the terminal and of characters that standard output
+            # has. Only in a wide one its lines stay whole, and only line characters tell its frame from its text.
             stack.enter_context(_columns(100_000))
+            stack.enter_context(contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")))
             stack.enter_context(contextlib.redirect_stderr(complaint))
         try:
             return tyro.cli(kind, args=list(words), prog=prog, config=MARKERS)
@@ -100,11 +102,11 @@ def _columns(width: int) -> Iterator[None]:
 
 
 def _one_line(box: str) -> str:
-    """The parser's box as one line: its first paragraph, and of its suggestions the first."""
+    """The parser's box as one line: what it says above its first rule, and of its suggestions the nearest."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    rows = [row.strip("│|").rstrip() for row in plain.splitlines()[1:-1]]
-    rule = next((i for i, row in enumerate(rows) if set(row.strip()) <= set("─-") and row.strip()), len(rows))
-    first, rest = rows[:rule], rows[rule + 1 :]
+    rows = [row.strip("│").rstrip() for row in plain.splitlines()[1:-1]]
+    end = next((i for i, row in enumerate(rows) if row.strip() and not row.strip(" ─")), len(rows))
+    first, rest = rows[:end], rows[end + 1 :]
     message = " ".join(row.strip() for row in first)
     if message.startswith("Missing from"):
         # Names stand at indent 4, their help deeper.
@@ -116,6 +118,9 @@ def _one_line(box: str) -> str:
         unknown = message.split(":", 1)[1].split(",")[0].strip()
         near = difflib.get_close_matches(unknown, named, 1, cutoff=0) if unknown.startswith("-") else []
         return f"unknown argument: {unknown}" + (f"; did you mean {near[0]}?" if near else "")
+    lacking = re.match(r"Missing value for argument '(.+?)'", message)
+    if lacking:
+        return f"{lacking[1]}: its value is missing" if lacking[1].startswith("-") else f"missing: {lacking[1].upper()}"
     parsing = re.match(r"Error parsing (\S+): (.*)", message)
     if parsing:
         usage = next((row.strip() for row in rest if row.strip().startswith(parsing[1])), parsing[1])

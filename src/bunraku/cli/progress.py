@@ -59,7 +59,7 @@ class Reporter:
         if self._bars is None:
             self._bars = _bars()
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, note="")
+            self._tasks[stage] = self._bars.add_task(stage, total=total, note=note)
         self._bars.update(self._tasks[stage], completed=done, total=total, note=note)
 
 
@@ -88,10 +88,10 @@ def _line(stage: str, done: float, total: float, note: str, elapsed_s: float) ->
 
 
 def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class _LogLines(logging.Handler):
