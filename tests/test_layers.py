@@ -30,7 +30,7 @@ PIPELINES = {
         *("simplify", "account", "evaluate", "invert"),
     ),
 }
-"""Stages in their order; other files of the folder serve stages and import none."""
+"""Stages in their order; other files of the folder serve stages."""
 
 HOMES = {
     "mujoco": "imitation/",
@@ -82,13 +82,21 @@ def test_a_file_imports_only_layers_below_it(file):
 @pytest.mark.parametrize("folder", PIPELINES)
 def test_inside_a_pipeline_a_file_imports_only_earlier_stages(folder):
     order = PIPELINES[folder]
-    for file in (PACKAGE / folder).glob("*.py"):
-        stages = [name.split(".")[2] for name in imports(file) if name.startswith(f"bunraku.{folder}.")]
-        if file.stem in order:
-            late = [stage for stage in stages if stage in order and order.index(stage) >= order.index(file.stem)]
-        else:
-            late = [stage for stage in stages if stage in order]
-        assert not late, f"{folder}/{file.name} imports {', '.join(late)}"
+    prefix = f"bunraku.{folder}."
+    files = {file.stem: file for file in (PACKAGE / folder).glob("*.py")}
+    direct = {stem: {n.split(".")[2] for n in imports(file) if n.startswith(prefix)} for stem, file in files.items()}
+
+    def reached(stem: str, seen: set[str]) -> set[str]:
+        """The stages that a file imports, also by way of files that are none."""
+        for name in direct[stem] - seen:
+            seen.add(name)
+            if name not in order:
+                reached(name, seen)
+        return seen
+
+    for stem in direct.keys() & set(order):
+        late = [stage for stage in order[order.index(stem) :] if stage in reached(stem, set())]
+        assert not late, f"{folder}/{stem}.py imports {', '.join(late)}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=module)
