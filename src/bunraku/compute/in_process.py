@@ -20,8 +20,10 @@ class InProcess:
         """The outcome of every piece, in order. What a piece raises is its failure; Ctrl-C passes through."""
         from threadpoolctl import ThreadpoolController
 
-        assert self.work is not None or task is not None, "no work: give the engine its work, or run() a task"
-        work = self.work if self.work is not None else build(task)  # pyright: ignore[reportArgumentType]
+        work = self.work
+        if work is None:
+            assert task is not None, "no work: give the engine its work, or run() a task"
+            work = build(task)
         threads = ThreadpoolController()
         for piece in pieces:
             # One thread, as in workers: sums do not then depend on where a piece ran.

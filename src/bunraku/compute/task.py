@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Payload = Mapping[str, Any]
 """Arrays, numbers, texts and lists of these by name; arrays only at the top, so that any wire can carry it."""
@@ -41,6 +41,7 @@ class Outcome:
     failure: str | None
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Something that runs pieces. Implementations share no memory with the work: all passes through payloads."""
 
@@ -59,5 +60,10 @@ class Engine(Protocol):
 
 def build(task: Task) -> Work:
     """Import a task's setup and call it: the function that does one piece."""
-    module, _, name = task.setup.partition(":")
-    return getattr(importlib.import_module(module), name)(*task.arguments)
+    return imported(task.setup)(*task.arguments)
+
+
+def imported(name: str) -> Callable[..., Any]:
+    """What `package.module:function` names."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from io import BufferedIOBase
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ Message = Mapping[str, Any]
 _LENGTH = struct.Struct("<Q")
 
 
-def send(stream: BinaryIO, message: Message) -> None:
+def send(stream: BufferedIOBase, message: Message) -> None:
     """Write a message; its top-level arrays go as they are, all else as JSON."""
     arrays = {name: np.ascontiguousarray(v) for name, v in message.items() if isinstance(v, np.ndarray)}
     plain = {name: v for name, v in message.items() if name not in arrays}
@@ -27,7 +28,7 @@ def send(stream: BinaryIO, message: Message) -> None:
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> dict[str, Any] | None:
+def receive(stream: BufferedIOBase) -> dict[str, Any] | None:
     """The next message; None where the other side is gone, in the middle of a message too."""
     head = _read(stream, _LENGTH.size)
     text = _read(stream, _LENGTH.unpack(head)[0]) if head is not None else None
@@ -43,15 +44,15 @@ def receive(stream: BinaryIO) -> dict[str, Any] | None:
     return message
 
 
-def _read(stream: BinaryIO, size: int) -> bytearray | None:
+def _read(stream: BufferedIOBase, size: int) -> bytearray | None:
     data = bytearray(size)
     return data if _read_into(stream, memoryview(data)) else None
 
 
-def _read_into(stream: BinaryIO, target: memoryview) -> bool:
+def _read_into(stream: BufferedIOBase, target: memoryview) -> bool:
     filled = 0
     while filled < len(target):
-        count = stream.readinto(target[filled:])  # pyright: ignore[reportAttributeAccessIssue]
+        count = stream.readinto(target[filled:])
         if not count:
             return False
         filled += count

@@ -8,7 +8,8 @@ import queue
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from io import BufferedIOBase
+from typing import Any
 
 from bunraku.compute import wire
 from bunraku.compute.attempt import attempt
@@ -28,7 +29,7 @@ def main() -> None:
         _serve(inbox, replies)
 
 
-def _serve(inbox: queue.SimpleQueue[dict[str, Any] | None], replies: BinaryIO) -> None:
+def _serve(inbox: queue.SimpleQueue[dict[str, Any] | None], replies: BufferedIOBase) -> None:
     hello = inbox.get()
     if hello is None:
         return
@@ -42,7 +43,7 @@ def _serve(inbox: queue.SimpleQueue[dict[str, Any] | None], replies: BinaryIO) -
         wire.send(replies, {"failure": tried.failure} if tried.value is None else {"failure": None, **tried.value})
 
 
-def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+def _take_pipes() -> tuple[BufferedIOBase, BufferedIOBase]:
     """The pipes to the parent, out of reach of a rig that prints or reads: its output goes to standard error."""
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
@@ -53,7 +54,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def _read(requests: BinaryIO, inbox: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+def _read(requests: BufferedIOBase, inbox: queue.SimpleQueue[dict[str, Any] | None]) -> None:
     while (message := wire.receive(requests)) is not None:
         inbox.put(message)
     # The parent has closed the pipe or was killed. Busy workers are not waited for: nobody wants their result.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import os
@@ -155,15 +156,15 @@ class _Worker:
         self.send({"setup": task.setup, "arguments": list(task.arguments)})
 
     def _listen(self, events: _Events) -> None:
-        assert self.process.stdout is not None
-        while (message := wire.receive(self.process.stdout)) is not None:  # pyright: ignore[reportArgumentType]
+        assert isinstance(self.process.stdout, io.BufferedIOBase)
+        while (message := wire.receive(self.process.stdout)) is not None:
             events.put((self, message))
         events.put((self, None))
 
     def send(self, message: wire.Message) -> None:
-        assert self.process.stdin is not None
+        assert isinstance(self.process.stdin, io.BufferedIOBase)
         with contextlib.suppress(BrokenPipeError):  # it died; the listener says so
-            wire.send(self.process.stdin, message)  # pyright: ignore[reportArgumentType]
+            wire.send(self.process.stdin, message)
 
     def close(self) -> None:
         assert self.process.stdin is not None

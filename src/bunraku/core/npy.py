@@ -10,8 +10,8 @@ import zipfile
 import zlib
 from collections.abc import Generator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class Npz:
             if member.file_size > _BOMB_BYTES and member.file_size > _BOMB_RATIO * member.compress_size:
                 raise BunrakuError(f"{label}: unpacks from {member.compress_size} to {member.file_size} bytes; refused")
             with archive.open(member) as stream:
-                return _read(stream, member.file_size, label)  # pyright: ignore[reportArgumentType]
+                assert isinstance(stream, BufferedIOBase)
+                return _read(stream, member.file_size, label)
 
 
 def open_npz(path: Path) -> Npz:
@@ -71,7 +72,7 @@ def read_npy(path: Path) -> np.ndarray:
         return _read(stream, os.fstat(stream.fileno()).st_size, str(path))
 
 
-def _read(stream: BinaryIO, size: int, label: str) -> np.ndarray:
+def _read(stream: BufferedIOBase, size: int, label: str) -> np.ndarray:
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"format version {version[0]}.{version[1]}; expected 1.0 or 2.0")

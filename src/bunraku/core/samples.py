@@ -89,10 +89,8 @@ def open_folder(path: Path) -> SampleFolder:
 
 def shard_files(folder: Path, number: int) -> tuple[Path, Path, Path]:
     """Where a shard's controls, vertices and description are."""
-    return tuple(folder / f"{part}_{number:06d}.{end}" for part, end in _PARTS)  # pyright: ignore[reportReturnType]
-
-
-_PARTS = (("controls", "npy"), ("vertices", "npy"), ("shard", "json"))
+    tail = f"{number:06d}"
+    return folder / f"controls_{tail}.npy", folder / f"vertices_{tail}.npy", folder / f"shard_{tail}.json"
 
 
 def write_shard(folder: Path, number: int, shard: Shard) -> None:

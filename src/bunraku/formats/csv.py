@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from bunraku.core import artifact
 from bunraku.core.curves import Curves, curves
 from bunraku.core.errors import BunrakuError
@@ -23,9 +25,11 @@ def save_csv_curves(path: Path, saved: Curves) -> None:
     Raises:
         BunrakuError: the file cannot be written, no space left.
     """
-    text = io.StringIO(newline="")
+    header, text = io.StringIO(newline=""), io.StringIO(newline="")
+    # The writer quotes names with a carriage return only where that ends its lines.
+    csv.writer(header, lineterminator="\r\n").writerow(["frame", "time_s", *saved.names])
+    text.write(header.getvalue().removesuffix("\r\n") + "\n")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["frame", "time_s", *saved.names])
     for row, values in enumerate(saved.values.tolist()):
         time_s = float(row / saved.fps)
         table.writerow([saved.start_frame + row, repr(time_s), *map(repr, values)])
@@ -52,7 +56,8 @@ def load_csv_curves(path: Path) -> Curves:
         if row[0] != start + line - 2:
             raise BunrakuError(f"{path}: frame {row[0]:g} at row {line}; expected {start + line - 2:g}")
     fps = _rate(path, [row[1] for row in table])
-    return curves(header[2:], [row[2:] for row in table], fps, int(start), name=str(path))  # pyright: ignore[reportArgumentType]
+    values = np.array([row[2:] for row in table])
+    return curves(header[2:], values, fps, int(start), name=str(path))
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -92,5 +97,5 @@ def _rate(path: Path, times_s: Sequence[float]) -> Fraction:
         if abs((time_s - times_s[0]) * measured - row) > 0.1:
             raise BunrakuError(f"{path}: time_s {time_s:g} at row {row + 2} is not evenly spaced")
     exact = Fraction(measured).limit_denominator(1001)
-    written_by_us = exact > 0 and abs(float(steps / exact) - span) <= 1e-14 * abs(times_s[-1])
+    written_by_us = exact > 0 and all(float(row / exact) == time_s for row, time_s in enumerate(times_s))
     return exact if written_by_us else frame_rate(measured, str(path))

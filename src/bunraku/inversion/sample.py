@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from bunraku.compute.attempt import attempt
 from bunraku.compute.in_process import InProcess
-from bunraku.compute.task import Engine, Payload, Piece, Task, Work, build
+from bunraku.compute.task import Engine, Payload, Piece, Task, Work, imported
 from bunraku.core import artifact
 from bunraku.core.curves import Curves
 from bunraku.core.errors import BunrakuError
@@ -43,7 +43,7 @@ class Sampled:
     bytes: int
 
 
-def rig_task(opener: str, source: str, columns: Sequence[int]) -> Task:
+def rig_task(opener: str, source: str, columns: Sequence[int] | Int[np.ndarray, "selected"]) -> Task:
     """The task that samples a rig which `opener` ("package.module:function") opens from `source`.
 
     `columns` are the controls of it that move, in the order of the controls sampled.
@@ -53,7 +53,7 @@ def rig_task(opener: str, source: str, columns: Sequence[int]) -> Task:
 
 def open_evaluator(opener: str, source: str, columns: list[int]) -> Work:
     """Runs in a worker: open the rig there, and evaluate its poses."""
-    rig: Rig = build(Task(opener, (source,)))  # pyright: ignore[reportAssignmentType]
+    rig: Rig = imported(opener)(source)
     everything = columns == list(range(len(rig.spec)))
     return evaluator(rig if everything else Restricted(rig, np.array(columns, np.int64)))
 
@@ -125,9 +125,6 @@ def sample(
     if plan.around is not None:
         settings["curves"] = artifact.array_hash(plan.around)
     output = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
-    with artifact.disk_errors(out):
-        for leftover in out.glob(".*.tmp"):
-            leftover.unlink()
     _keep_mesh(out, rig)
     done = plan.intact(progress)
     if output.result is not None and len(done) == plan.shards:

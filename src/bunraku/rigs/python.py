@@ -133,10 +133,11 @@ def _spec(source: str, function: Any, module: ModuleType) -> ControlSpec:
 
 
 def _entry(source: str, item: Any) -> dict[str, Any]:
-    given = {"name": item} if isinstance(item, str) else item
-    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
+    given: Mapping[str, Any] = {"name": item} if isinstance(item, str) else {}
+    if isinstance(item, Mapping):
+        given = cast("Mapping[str, Any]", item)
+    if not isinstance(given.get("name"), str):
         raise BunrakuError(f"{source}: controls: {item!r} is neither a name nor a dict with a name")
-    given = cast("Mapping[str, Any]", given)
     for key in given:
         if key not in _FIELDS:
             raise unknown_name("field", key, _FIELDS, f"{source}: control {given['name']!r} may have")
