@@ -169,6 +169,16 @@ def test_a_rotation_key_of_length_zero_is_refused(tmp_path):
     refused(maker, tmp_path, "samplers[0]", "length 0 at key 1")
 
 
+def test_an_accessor_that_many_channels_share_takes_memory_once(tmp_path):
+    maker = one_triangle()
+    maker.animation((0, "translation", [0.0, 1], np.zeros((2, 3)), "LINEAR"))
+    maker.root["animations"] += [maker.root["animations"][0]] * 2
+    first, *others = (a.channels[0] for a in read_gltf(maker.glb(tmp_path / "a.glb")).animations)
+    for other in others:
+        assert np.shares_memory(other.values, first.values)
+        assert np.shares_memory(other.times_s, first.times_s)
+
+
 def test_values_are_kept_as_the_file_has_them(tmp_path):
     maker = one_triangle()
     maker.root["nodes"][0]["scale"] = [2, 2, 2]

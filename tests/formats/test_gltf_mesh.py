@@ -255,3 +255,16 @@ def test_a_small_file_that_asks_for_enormous_memory_is_refused_first(tmp_path):
         maker.add("nodes", {"mesh": 0})
     assert gltf_mesh.MAX_NUMBERS < 300 * 10**6 * 3
     refused(maker, tmp_path, "300000000 vertices")
+
+
+def test_indices_and_joints_that_many_primitives_share_count_each_time(tmp_path):
+    maker = GltfMaker()
+    position = maker.accessor(TRIANGLE)
+    indices = maker.accessor(np.zeros(2**16, int), "u1")
+    maker.add("meshes", {"primitives": [{"attributes": {"POSITION": position}, "indices": indices}] * 2000})
+    maker.add("nodes", {"mesh": 0})
+    refused(maker, tmp_path, f"{2000 * 2**16} indices")
+    maker.root["meshes"][0]["primitives"] = [
+        {"attributes": {"POSITION": position, **{f"JOINTS_{i}": position for i in range(20_000)}}}
+    ] * 1000
+    refused(maker, tmp_path, "80000 joints a vertex")

@@ -16,7 +16,7 @@ COMPONENTS = {
     5126: np.dtype("<f4"),
 }
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-MAX_ZEROS = 2**28
+MAX_ZEROS = 2**24
 """An accessor without a buffer view is zeros, as many as it likes to declare; more numbers than this are refused."""
 
 

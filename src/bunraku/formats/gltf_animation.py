@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -34,15 +35,25 @@ def read_animations(document: Document, groups: tuple[MorphGroup, ...]) -> tuple
     """
     names = unique_names([animation.text("name") or "animation" for animation in document.animations])
     by_node = {group.node: group for group in groups}
+    shared = _Shared({}, {})
     return tuple(
-        Animation(name, _read_channels(document, animation, by_node))
+        Animation(name, _read_channels(document, animation, by_node, shared))
         for name, animation in zip(names, document.animations, strict=True)
     )
 
 
-def _read_channels(document: Document, animation: Entry, groups: dict[int, MorphGroup]) -> tuple[Channel, ...]:
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """Arrays that were read already: any number of samplers may name one accessor, and memory is taken for it once."""
+
+    times: dict[int, np.ndarray]
+    values: dict[tuple[int, Path, Interpolation, tuple[int, int, int]], np.ndarray]
+
+
+def _read_channels(
+    document: Document, animation: Entry, groups: dict[int, MorphGroup], shared: _Shared
+) -> tuple[Channel, ...]:
     samplers = animation.entries("samplers")
-    times: dict[int, np.ndarray] = {}
     channels: list[Channel] = []
     for entry in animation.entries("channels"):
         target = entry.entry("target")
@@ -56,17 +67,16 @@ def _read_channels(document: Document, animation: Entry, groups: dict[int, Morph
         if path == "morphs" and group is None:
             continue
         width = len(group.names) if path == "morphs" and group else int(kind[-1])
-        index = sampler.index("input", document.accessors, "accessors")
-        if index not in times:
-            times[index] = _read_times(document, index)
-        interpolation = _interpolation(sampler)
-        values = _read_values(
-            document, sampler, kind, (len(times[index]), 3 if interpolation == "CUBICSPLINE" else 1, width)
-        )
-        if path == "rotation":
-            values = _wxyz(sampler, values, interpolation)
+        source, output = (sampler.index(key, document.accessors, "accessors") for key in ("input", "output"))
+        if source not in shared.times:
+            shared.times[source] = _read_times(document, source)
+        times, interpolation = shared.times[source], _interpolation(sampler)
+        key = (output, path, interpolation, (len(times), 3 if interpolation == "CUBICSPLINE" else 1, width))
+        if key not in shared.values:
+            values = _read_values(document, sampler, output, kind, key[-1])
+            shared.values[key] = _wxyz(sampler, values, interpolation) if path == "rotation" else values
         column = group.first if path == "morphs" and group else node
-        channels.append(Channel(column, path, interpolation, times[index], values))
+        channels.append(Channel(column, path, interpolation, times, shared.values[key]))
     return tuple(channels)
 
 
@@ -87,8 +97,7 @@ def _read_times(document: Document, index: int) -> np.ndarray:
     return times
 
 
-def _read_values(document: Document, sampler: Entry, kind: str, shape: tuple[int, int, int]) -> np.ndarray:
-    index = sampler.index("output", document.accessors, "accessors")
+def _read_values(document: Document, sampler: Entry, index: int, kind: str, shape: tuple[int, int, int]) -> np.ndarray:
     values = read_floats(document, index, kind)
     if values.size != np.prod(shape):
         keys, slots, width = shape

@@ -16,7 +16,7 @@ from bunraku.formats.gltf_json import Entry
 from bunraku.formats.gltf_primitive import Primitive, read_primitive
 from bunraku.formats.gltf_scene import unique_names
 
-MAX_NUMBERS = 2**29
+MAX_NUMBERS = 2**28
 """Meshes may be instanced and morphs are kept dense: a small file can ask for more numbers than this; it is refused."""
 
 
@@ -139,17 +139,23 @@ def read_character(document: Document, skeleton: Skeleton) -> SkinnedCharacter:
 
 
 def _check_size(document: Document, nodes: list[int], morphs: int) -> None:
-    vertices = 0
+    """Refuse what would take more memory than is reasonable, by counts that accessors declare."""
+    vertices, corners, sets = 0, 0, 0
     for node in nodes:
         mesh = document.meshes[document.nodes[node].index("mesh", document.meshes, "meshes")]
         for primitive in mesh.entries("primitives"):
             attributes = primitive.entry("attributes")
-            if attributes is not None and "POSITION" in attributes.data:
-                index = attributes.index("POSITION", document.accessors, "accessors")
-                vertices += accessor_count(document, index)
-    if vertices * 3 * (morphs + 1) > MAX_NUMBERS:
+            if attributes is None or "POSITION" not in attributes.data:
+                continue
+            vertices += accessor_count(document, attributes.index("POSITION", document.accessors, "accessors"))
+            sets = max(sets, sum(key.startswith("JOINTS_") for key in attributes.data))
+            if "indices" in primitive.data:
+                corners += accessor_count(document, primitive.index("indices", document.accessors, "accessors"))
+    # Positions and morphs by 3, joints and weights by 4 each, and the corners of triangles (three for one in a strip).
+    if vertices * (3 + 3 * morphs + 8 * sets) + 3 * corners > MAX_NUMBERS:
         raise BunrakuError(
-            f"{document.path}: declares {vertices} vertices on its nodes and {morphs} morph targets; too many to read"
+            f"{document.path}: declares {vertices} vertices and {corners} indices on its nodes, "
+            f"{morphs} morph targets and {4 * sets} joints a vertex; too much to read"
         )
 
 
