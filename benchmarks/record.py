@@ -1,0 +1,40 @@
+"""What every benchmark shares: a table on standard output and a JSON file with all that is needed to repeat it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bunraku.core.artifact import provenance
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows as aligned columns, numbers to three digits."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [columns, *([_text(row.get(name)) for name in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    print(f"\n{title}")
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def record(name: str, config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], **more: Any) -> Path:
+    """Write benchmarks/results/NAME.json: configuration (with seeds), rows, versions, hardware, date."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    stamp = time.strftime("%Y-%m-%d")
+    content = {"benchmark": name, "date": stamp, "config": config, "rows": rows, **more, "provenance": provenance()}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    print(f"\nwritten: {path.relative_to(Path(__file__).parent.parent)}")
+    return path
