@@ -125,8 +125,10 @@ def test_a_corrupt_shard_is_named_and_redone(tmp_path, part, damage):
         file.write_bytes(raw[:-5] if damage == "cut" else raw[:-9] + bytes([raw[-9] ^ 16]) + raw[-8:])
     with pytest.raises(BunrakuError, match=r"_000002\..*run the `bunraku rig sample python:toy_rigs:mesh --out"):
         open_folder(tmp_path / "s").read(2)
+    manifest = (tmp_path / "s" / artifact.MANIFEST).read_bytes()
     sample(rig_of("mesh"), CFG, tmp_path / "s", source={"rig": "python:toy_rigs:mesh"})
     assert files_of(tmp_path / "s") == whole
+    assert (tmp_path / "s" / artifact.MANIFEST).read_bytes() == manifest
 
 
 @pytest.mark.parametrize("workers", [0, 1])
