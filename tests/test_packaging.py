@@ -1,9 +1,13 @@
 """The wheel and the sdist build, and the wheel runs outside the checkout."""
 
+import ast
+import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -36,7 +40,13 @@ def run_elsewhere(installed, folder, *arguments):
     """Run Python in a folder outside the checkout, with the installed package first on its path."""
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -66,6 +76,19 @@ def test_the_wheel_holds_the_package_its_types_and_its_licences_only(built):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bunraku"}
 
 
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    imported = set()
+    for file in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    modules = {re.match(r"[\w-]+", requirement)[0].replace("-", "_") for requirement in declared}
+    assert imported - set(sys.stdlib_module_names) - {"bunraku"} == modules
+
+
 def test_the_installed_command_runs_outside_the_checkout(installed, tmp_path):
     where = run_elsewhere(installed, tmp_path, "-c", "import bunraku; print(bunraku.__file__)")
     assert Path(where.stdout.strip()).is_relative_to(installed), where.stderr
@@ -77,8 +100,6 @@ def test_the_installed_command_runs_outside_the_checkout(installed, tmp_path):
 
 
 def test_the_installed_command_describes_a_rig(installed, tmp_path):
-    import json
-
     done = run_elsewhere(installed, tmp_path, "-m", "bunraku.cli.main", "rig", "describe", "cube", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["vertices"] == 8

@@ -15,7 +15,8 @@ from bunraku.core.take import KIND, Take, load_take, save_take
 def test_a_take_comes_back_as_it_was(tmp_path):
     solved = curves(["jaw", "brow"], np.array([[0.1, 0.2], [0.3, 1e-300]]), Fraction(24000, 1001), 101)
     metrics = Metrics({"frames": 2, "mean_vertex_error": 1e-12, "unobservable": ["brow"]}, {"mean_vertex_error": "m"})
-    take = Take(solved, metrics, np.array([0.0, 2.0]), np.array([1.0]), {"smooth": 1}, {})
+    turned = np.array([[1.0, 0, 0, 5], [0, 0, 1, 0], [0, -1, 0, 0]])
+    take = Take(solved, metrics, np.array([0.0, 2.0]), np.array([1.0]), turned, {"smooth": 1}, {})
     artifact.open_output(tmp_path / "t", KIND, take.settings)
     save_take(tmp_path / "t", take)
     back = load_take(tmp_path / "t")
@@ -25,6 +26,7 @@ def test_a_take_comes_back_as_it_was(tmp_path):
     assert back.metrics == metrics
     np.testing.assert_array_equal(back.frame_error, [0, 2])
     np.testing.assert_array_equal(back.vertex_error, [1])
+    np.testing.assert_array_equal(back.alignment, turned)
     assert back.settings == {"smooth": 1}
     assert "versions" in back.provenance
 
