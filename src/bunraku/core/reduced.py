@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 
 
 @runtime_checkable
-class ReducedRig(Protocol):
-    """A rig's coordinates and their derivatives."""
+class MeshBasis(Protocol):
+    """A space of meshes with an orthonormal basis."""
 
     @property
     def basis(self) -> Float[np.ndarray, "components rows"] | None:
@@ -39,6 +39,11 @@ class ReducedRig(Protocol):
         """The mesh whose coordinates are 0."""
         ...
 
+
+@runtime_checkable
+class ReducedRig(MeshBasis, Protocol):
+    """A rig's coordinates and their derivatives."""
+
     def evaluate(self, controls: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
         """The coordinates at given controls."""
         ...
@@ -47,7 +52,7 @@ class ReducedRig(Protocol):
         self, controls: Float[np.ndarray, "frames controls"]
     ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames controls coordinates"]]:
         """The coordinates at given controls, and their *transposed* Jacobian (a row per control, as solvers want
-        it).
+        it), which may come in single precision.
         """
         ...
 
@@ -76,7 +81,7 @@ class Observation:
 
 
 def project(
-    reduced: ReducedRig, vertices: Float[np.ndarray, "frames vertices 3"]
+    reduced: MeshBasis, vertices: Float[np.ndarray, "frames vertices 3"]
 ) -> Float[np.ndarray, "frames coordinates"]:
     """z = B(Y − o) of every frame."""
     offset = np.asarray(vertices, np.float64) - reduced.origin
@@ -88,7 +93,7 @@ def project(
 
 
 def unproject(
-    reduced: ReducedRig, coordinates: Float[np.ndarray, "frames coordinates"]
+    reduced: MeshBasis, coordinates: Float[np.ndarray, "frames coordinates"]
 ) -> Float[np.ndarray, "frames vertices 3"]:
     """Bᵀz + o of every frame."""
     frames = len(coordinates)
@@ -101,7 +106,7 @@ def unproject(
 
 
 def observe(
-    reduced: ReducedRig,
+    reduced: MeshBasis,
     vertices: Float[np.ndarray, "frames vertices 3"],
     weights: Float[np.ndarray, "#frames vertices"] | None = None,
 ) -> Observation:
@@ -126,7 +131,7 @@ def observe(
 
 
 def _weighted(
-    reduced: ReducedRig, basis: np.ndarray, vertices: np.ndarray, weights: np.ndarray
+    reduced: MeshBasis, basis: np.ndarray, vertices: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     rows = np.repeat(weights, 3) if reduced.axes == 1 else weights
     weighted = basis * rows

@@ -40,7 +40,7 @@ def observability(rig: DifferentiableRig, controls: Float[np.ndarray, "frames co
     """
     chosen = np.unique(np.linspace(0, len(controls) - 1, POSES).round().astype(int))
     _, jacobian = rig.reduce().linearize(controls[chosen])
-    jacobian = jacobian * rig.spec.range[:, None]
+    jacobian = jacobian.astype(np.float64) * rig.spec.range[:, None]
     length = np.sqrt((jacobian**2).sum(axis=2))
     still = length <= 1e-9 * length.max(axis=1, keepdims=True)
     unit = jacobian / np.where(still, 1.0, length)[..., None]

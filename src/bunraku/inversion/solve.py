@@ -111,8 +111,8 @@ class _Problem:
         jt = terms.mesh_jacobian(self.observation, frames, jacobian)
         # The Jacobian's own units (range, scale) are put on the small products, not on the large factor.
         unit = self.spec.range * self.scale
-        hessian = (jt @ np.swapaxes(jt, 1, 2)) * (unit[:, None] * unit)
-        gradient = (jt @ residual[..., None])[..., 0] * unit
+        hessian = (jt @ np.swapaxes(jt, 1, 2)).astype(np.float64) * (unit[:, None] * unit)
+        gradient = (jt @ residual[..., None].astype(jt.dtype))[..., 0] * unit
         index = np.arange(len(self.spec))
         hessian[:, index, index] += prior**2
         cost = (residual**2).sum(axis=1) + ((prior * u) ** 2).sum(axis=1)
@@ -173,13 +173,16 @@ def continuous_branch(
     A frame whose nearest branch would leave the bounds keeps its own.
     """
     out = controls.copy()
-    for triple in spec.rotations:
-        before = spec.neutral[triple]
-        for frame in range(len(out)):
-            moved = nearest_branch(out[frame, triple], before)
-            if bool(((moved >= spec.lower[triple]) & (moved <= spec.upper[triple])).all()):
-                out[frame, triple] = moved
-            before = out[frame, triple]
+    if len(spec.rotations) == 0:
+        return out
+    lower, upper = spec.lower[spec.rotations], spec.upper[spec.rotations]
+    before = spec.neutral[spec.rotations]
+    for frame in range(len(out)):
+        own = out[frame, spec.rotations]
+        nearest = nearest_branch(own, before)
+        inside = np.logical_and(nearest >= lower, nearest <= upper).all(axis=1)
+        before = np.where(np.reshape(inside, (-1, 1)), nearest, own)
+        out[frame, spec.rotations] = before
     return out
 
 
@@ -270,7 +273,7 @@ def _levenberg_marquardt(
         delta, predicted = box_step(hessian, gradient, u[left], problem.lower, problem.upper, damping[left])
         tried = u[left] + delta
         reached = problem.cost(frames[left], tried, prior)
-        gain = (cost - reached) / np.maximum(predicted, 1e-300)
+        gain = np.clip((cost - reached) / np.maximum(predicted, 1e-300), -1.0, 1.0)
         better = reached < cost
         u[left[better]] = tried[better]
         best[left] = np.where(better, reached, cost)

@@ -27,7 +27,7 @@ from bunraku.core.transforms import rest_transforms, world_transforms
 from bunraku.formats.gltf import GltfFile, read_gltf
 from bunraku.rigs.skinned_controls import discover, node_curves
 from bunraku.rigs.skinned_coordinates import SkinnedCoordinates, skinned_coordinates
-from bunraku.rigs.skinned_guess import guess
+from bunraku.rigs.skinned_guess import Shown, guess, shown_by_nodes
 
 FRAMES_AT_ONCE = 64  # bounds the memory of a batch; larger batches are no faster
 
@@ -63,6 +63,17 @@ class SkinnedRig:
     def matrix(self) -> SkinningMatrix:
         """Linear blend skinning of the character as one sparse matrix."""
         return skinning_matrix(self.character)
+
+    @cached_property
+    def scales(self) -> bool:
+        """Whether any control scales a node."""
+        of_nodes = self.slots[self.slots < 9 * len(self.character.skeleton)]
+        return bool((of_nodes % 9 >= 6).any())
+
+    @cached_property
+    def shown(self) -> dict[int, Shown]:
+        """What each controlled node shows of its motion, for the first guess."""
+        return shown_by_nodes(self)
 
     @cached_property
     def joint_slots(self) -> tuple[Int[np.ndarray, "nodes"], tuple[Int[np.ndarray, "columns"], ...]]:
@@ -111,10 +122,11 @@ class SkinnedRig:
         frame = above @ matrix_from_quat(skeleton.rest_quat)
         omega = np.swapaxes(left_jacobian(nodes[..., 3:6]), -1, -2)
         x[..., 3:6, :, :3] = frame[..., None, :, :] @ skew(omega) @ _inverse(frame)[..., None, :, :]
-        # Scale k: the k-th column of G_a's linear part is scaled: X = (G_a e_k)(e_kᵀ G_a⁻¹)/s_k.
-        linear = world[..., :3]
-        columns = np.swapaxes(linear, -1, -2) / nodes[..., 6:9, None]
-        x[..., 6:9, :, :3] = columns[..., :, None] * _inverse(linear)[..., :, None, :]
+        if self.scales:
+            # Scale k: the k-th column of G_a's linear part is scaled: X = (G_a e_k)(e_kᵀ G_a⁻¹)/s_k.
+            linear = world[..., :3]
+            columns = np.swapaxes(linear, -1, -2) / nodes[..., 6:9, None]
+            x[..., 6:9, :, :3] = columns[..., :, None] * _inverse(linear)[..., :, None, :]
         origin = world[..., None, :, 3:]
         x[..., 3:9, :, 3:] -= x[..., 3:9, :, :3] @ origin
         return x
@@ -147,7 +159,7 @@ class SkinnedRig:
         poses = len(controls)
         flat = np.moveaxis(cotangents, 0, 1).reshape(cotangents.shape[1], -1)
         rows = np.moveaxis((self.matrix.matrix.T @ flat).reshape(-1, poses, 3), 1, 0)
-        plain = SkinnedCoordinates(self, np.eye(rows.shape[1]), np.zeros((rows.shape[1], 0)))
+        plain = SkinnedCoordinates(self, np.eye(rows.shape[1]), np.zeros((rows.shape[1], 0)), np.float64)
         _, jacobian = plain.linearize(controls)
         return np.einsum("nck,nk->nc", jacobian, np.swapaxes(rows, 1, 2).reshape(poses, -1))
 

@@ -7,6 +7,7 @@ H_a = Σ_j R_j [G_j; 0 0 0 1]ᵀ runs over the nodes j below a and is summed fro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,12 @@ class SkinnedCoordinates:
     """R, over the rows of T (see `core.skinning.SkinningMatrix`)."""
     basis: Float[np.ndarray, "components vertices"]
     """Qᵀ."""
+    precision: type[np.floating] = np.float32
+    """Of the Jacobian. Single: it only steers a solver's steps, the residual that decides where they end is double."""
+
+    @cached_property
+    def _columns(self) -> Float[np.ndarray, "components rows"]:
+        return self.factor.astype(self.precision)
 
     @property
     def axes(self) -> int:
@@ -55,14 +62,14 @@ class SkinnedCoordinates:
         world = rig.transforms(nodes)
         frames, joints = world.shape[:2]
         components = self.factor.shape[0]
-        below = self._subtrees(world, morphs)
-        generators = rig.generators(nodes, world).reshape(frames, joints, 27, 4)
-        jacobian = np.empty((frames, len(rig.spec), 3 * components))
+        below = self._subtrees(world.astype(self.precision), morphs.astype(self.precision))
+        generators = rig.generators(nodes, world).reshape(frames, joints, 27, 4).astype(self.precision)
+        jacobian = np.empty((frames, len(rig.spec), 3 * components), self.precision)
         for node, columns in zip(*rig.joint_slots, strict=True):
             of_node = rig.slots[columns] - 9 * node
             picked = (3 * of_node[:, None] + np.arange(3)).ravel()
             # (3k, 4) @ (4, M): every control's move of x, y and z in every component.
-            moved = generators[:, node, picked] @ below[:, node]
+            moved = generators[:, node, picked] @ below[node]
             jacobian[:, columns] = moved.reshape(frames, len(columns), 3 * components)
         for column in np.flatnonzero(rig.slots >= 9 * joints):
             jacobian[:, column] = self._morph(world, int(rig.slots[column]) - 9 * joints)
@@ -70,23 +77,23 @@ class SkinnedCoordinates:
 
     def _subtrees(
         self, world: Float[np.ndarray, "frames joints 3 4"], morphs: Float[np.ndarray, "frames morphs"]
-    ) -> Float[np.ndarray, "frames joints 4 components"]:
-        """H_aᵀ of every node."""
+    ) -> Float[np.ndarray, "joints frames 4 components"]:
+        """H_aᵀ of every node; a node's frames lie together."""
         skeleton, matrix = self.rig.character.skeleton, self.rig.matrix
         frames, joints = world.shape[:2]
-        affine = np.zeros((frames, joints, 4, 4))
-        affine[..., :3, :] = world
+        affine = np.zeros((joints, frames, 4, 4), self.precision)
+        affine[..., :3, :] = np.swapaxes(world, 0, 1)
         affine[..., 3, 3] = 1
-        by_joint = self.factor[:, : 4 * joints].T.reshape(joints, 4, -1)
-        below = affine @ by_joint
+        by_joint = self._columns[:, : 4 * joints].T.reshape(joints, 4, -1)
+        below = (affine.reshape(joints, 4 * frames, 4) @ by_joint).reshape(joints, frames, 4, -1)
         for pair, (morph, joint) in enumerate(zip(matrix.pair_morphs, matrix.pair_joints, strict=True)):
             first = 4 * joints + 3 * pair
-            part = world[:, joint, :, :3] @ self.factor[:, first : first + 3].T
-            below[:, joint, :3] += morphs[:, morph, None, None] * part
+            part = world[:, joint, :, :3] @ self._columns[:, first : first + 3].T
+            below[joint, :, :3] += morphs[:, morph, None, None] * part
         for joint in skeleton.order[::-1]:
             parent = skeleton.parents[joint]
             if parent >= 0:
-                below[:, parent] += below[:, joint]
+                below[parent] += below[joint]
         return below
 
     def _morph(

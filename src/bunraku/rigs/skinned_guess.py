@@ -8,10 +8,11 @@ what it needs to be told.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.rotations import matrix_from_quat, matrix_from_rotvec, rotvec_from_matrix
@@ -25,6 +26,15 @@ OWN = 0.5  # a vertex shows a joint's motion when it follows it by more than thi
 TO_REST = 1e-3
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Vertices that follow a node, where they are in its frame, and how much they follow it."""
+
+    vertices: Int[np.ndarray, "points"]
+    points: Float[np.ndarray, "points 3"]
+    weights: Float[np.ndarray, "points"]
+
+
 def guess(rig: SkinnedRig, capture: MeshSequence) -> Float[np.ndarray, "frames controls"]:
     """Node rotations, and translations where there are controls for them; scales and morphs stay at rest."""
     skeleton = rig.character.skeleton
@@ -35,13 +45,12 @@ def guess(rig: SkinnedRig, capture: MeshSequence) -> Float[np.ndarray, "frames c
     for node in skeleton.order:
         parent = int(skeleton.parents[node])
         above = world[:, parent] if parent >= 0 else np.eye(4)[None, :3].repeat(capture.frames, axis=0)
-        turns, shifts = 9 * int(node) + 3 in controlled, 9 * int(node) in controlled
-        seen = _bound_points(rig, int(node), whole_branch=shifts) if turns else None
+        shifts = 9 * int(node) in controlled
+        seen = rig.shown.get(int(node))
         if seen is not None:
-            vertices, points, weights = seen
-            local = _in_parent(above, capture.vertices[:, vertices])
-            stretched = points @ skeleton.rest_stretch[node].T
-            counts = weights if capture.valid is None else weights * capture.valid[:, vertices]
+            local = _in_parent(above, capture.vertices[:, seen.vertices])
+            stretched = seen.points @ skeleton.rest_stretch[node].T
+            counts = seen.weights if capture.valid is None else seen.weights * capture.valid[:, seen.vertices]
             rotation, shift = _rigid(
                 local, stretched, counts, rest_rotation[node], skeleton.rest_translation[node], shifts
             )
@@ -56,29 +65,34 @@ def guess(rig: SkinnedRig, capture: MeshSequence) -> Float[np.ndarray, "frames c
     return rows[:, rig.slots]
 
 
-def _bound_points(rig: SkinnedRig, node: int, whole_branch: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """The vertices that follow a node, where they are in its frame, and how much; None where fewer than three do.
+def shown_by_nodes(rig: SkinnedRig) -> dict[int, Shown]:
+    """What each node with a rotation control shows; nodes that fewer than three vertices follow are left out.
 
     For a node that also shifts, everything below it serves where it has no vertices of its own.
     """
     character = rig.character
     joint = character.binding_joints[character.influences]
-    own = np.where(joint == node, character.weights, 0.0)
-    vertices = np.flatnonzero(own.sum(axis=1) > OWN)
-    if len(vertices) >= 3:
-        strongest = own[vertices].argmax(axis=1)
-        bind = character.inverse_binds[character.influences[vertices, strongest]][:, :3]
-        return vertices, apply(bind, character.positions[vertices][:, None])[:, 0], own[vertices].sum(axis=1)
-    if not whole_branch or character.vertex_count < 3:
-        return None
-    below = _below(rig, node)
-    share = np.where(np.isin(joint, below), character.weights, 0.0).sum(axis=1)
-    vertices = np.flatnonzero(share > OWN)
-    if len(vertices) < 3:
-        return None
-    linear, shift = rig.rest_world[node, :, :3], rig.rest_world[node, :, 3]
-    points = np.linalg.lstsq(linear, (rig.neutral[vertices] - shift).T, rcond=None)[0].T
-    return vertices, points, share[vertices]
+    controlled = set(rig.slots.tolist())
+    out: dict[int, Shown] = {}
+    for node in range(len(character.skeleton)):
+        if 9 * node + 3 not in controlled:
+            continue
+        own = np.where(joint == node, character.weights, 0.0)
+        share = own.sum(axis=1)
+        vertices = np.flatnonzero(share > OWN)
+        if len(vertices) >= 3:
+            strongest = own[vertices].argmax(axis=1)
+            bind = character.inverse_binds[character.influences[vertices, strongest]][:, :3]
+            points = apply(bind, character.positions[vertices][:, None])[:, 0]
+            out[node] = Shown(vertices, points, share[vertices])
+        elif 9 * node in controlled:
+            share = np.where(np.isin(joint, _below(rig, node)), character.weights, 0.0).sum(axis=1)
+            vertices = np.flatnonzero(share > OWN)
+            if len(vertices) >= 3:
+                linear, shift = rig.rest_world[node, :, :3], rig.rest_world[node, :, 3]
+                points = np.linalg.lstsq(linear, (rig.neutral[vertices] - shift).T, rcond=None)[0].T
+                out[node] = Shown(vertices, points, share[vertices])
+    return out
 
 
 def _below(rig: SkinnedRig, node: int) -> np.ndarray:
