@@ -76,6 +76,7 @@ def invert(
     cfg: InvertConfig | None = None,
     *,
     model: str | Path | None = None,
+    encoder: str | Path | None = None,
     controls: tuple[str, ...] = (),
     progress: Progress = silent,
     **settings: Any,
@@ -98,7 +99,7 @@ def invert(
     source = str(rig) if isinstance(rig, str | Path) else None
     opened = open_rig(rig) if isinstance(rig, str | Path) else rig
     with tempfile.TemporaryDirectory() as folder:
-        return _inverted(sequence, None, opened, source, cfg, Path(folder), model, controls, "cpu", progress)
+        return _inverted(sequence, None, opened, source, cfg, Path(folder), model, encoder, controls, "cpu", progress)
 
 
 def describe(rig: str, *, controls: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -288,6 +289,7 @@ def invert_file(
     cfg: InvertConfig | None = None,
     *,
     model: Path | None = None,
+    encoder: Path | None = None,
     controls: tuple[str, ...] = (),
     device: str = "cpu",
     overwrite: bool = False,
@@ -302,8 +304,8 @@ def invert_file(
 
     cfg = cfg or InvertConfig()
     sequence = load_sequence(capture)
-    true = load_true_curves(capture) if capture.suffix == ".npz" else None
     opened = open_rig(rig)
+    true = load_true_curves(capture, opened.spec.names)
     _check_fit(capture, sequence, opened, rig)
     settings = {
         **asdict(cfg),
@@ -311,16 +313,25 @@ def invert_file(
         "rig": rig_identity(rig),
         "controls": list(controls),
         "device": device,
-        "model": None
-        if model is None
-        else {"path": str(model), "sha256": artifact.file_hash(model / artifact.MANIFEST)},
+        "model": _artifact_identity(model),
+        "encoder": _artifact_identity(encoder),
     }
     output = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
     if output.result is not None:
         return dict(output.result)
-    take = _inverted(sequence, true, opened, rig, cfg, out, model, controls, device, progress)
+    take = _inverted(sequence, true, opened, rig, cfg, out, model, encoder, controls, device, progress)
     save_take(out, take)
     return dict(take.metrics.values)
+
+
+def _artifact_identity(path: Path | None) -> dict[str, str] | None:
+    """What an inversion records of a model or an encoder that it is given."""
+    from bunraku.core import artifact
+
+    if path is None:
+        return None
+    artifact.read_manifest(path)  # says what is wrong where there is none
+    return {"path": str(path), "sha256": artifact.file_hash(path / artifact.MANIFEST)}
 
 
 def _check_fit(capture: Path, sequence: MeshSequence, rig: Rig, source: str) -> None:
@@ -339,24 +350,40 @@ def _inverted(
     cfg: InvertConfig,
     folder: Path,
     model: str | Path | None,
+    encoder: str | Path | None,
     controls: tuple[str, ...],
     device: str,
     progress: Progress,
 ) -> Take:
+    from bunraku.core.metrics import Metrics
     from bunraku.core.rig import DifferentiableRig, restrict
+    from bunraku.inversion.encoder import load_encoder
     from bunraku.inversion.invert import invert as invert_capture
+    from bunraku.rigs.recorded import RecordedRig
 
     moving = restrict(rig, controls)
-    approximation: DifferentiableRig | None = None
+    approximation: Approximation | None = None
     sampled = 0
     if model is not None:
         approximation = _loaded_model(Path(model))
         moving = restrict(rig, tuple(approximation.spec.names))
     elif cfg.method == "encoder" or not isinstance(moving, DifferentiableRig):
         approximation, sampled = _approximated(moving, source, cfg, capture.frames, folder, device, progress)
+    recorded = isinstance(rig, RecordedRig)
     take = invert_capture(
-        moving, capture, cfg, approximation=approximation, true_curves=true_curves, sampled=sampled, progress=progress
+        approximation if recorded and approximation is not None else moving,
+        capture,
+        cfg,
+        approximation=None if recorded else approximation,
+        encoder=None if encoder is None else load_encoder(Path(encoder)),
+        encoder_out=folder / "encoder",
+        true_curves=true_curves,
+        sampled=sampled,
+        progress=progress,
     )
+    if recorded:
+        said = Metrics({"measured_on": "the model: recorded samples cannot be evaluated anew"}, {})
+        take = replace(take, metrics=take.metrics.merged(said))
     return _whole(take, rig)
 
 
@@ -370,13 +397,15 @@ def _approximated(
     moving: Rig, source: str | None, cfg: InvertConfig, frames: int, folder: Path, device: str, progress: Progress
 ) -> tuple[Approximation | None, int]:
     """An approximation made for this inversion, where one pays, and what it cost in evaluations of the rig."""
+    from bunraku.core.errors import BunrakuError
     from bunraku.inversion.draw import SampleConfig
     from bunraku.inversion.fit import FitConfig
     from bunraku.inversion.invert import plan
     from bunraku.rigs.recorded import RecordedRig
 
     if isinstance(moving, RecordedRig):
-        assert source is not None
+        if source is None:
+            raise BunrakuError("recorded samples are named by their path here: pass it in place of the opened rig")
         fit(Path(source), folder / "model", FitConfig(seed=cfg.seed), device=device, progress=progress)
         return _loaded_model(folder / "model"), 0
     count = len(moving.spec)
@@ -406,15 +435,18 @@ def evaluate(take: Path, rig: str | None = None) -> dict[str, Any]:
     from bunraku.core.errors import BunrakuError
     from bunraku.formats.npz import load_true_curves
     from bunraku.inversion.invert import remeasure
+    from bunraku.rigs.recorded import RecordedRig
 
     stored = load_take(take)
     opened = open_rig(_rig_source(stored.settings, rig, take))
+    if isinstance(opened, RecordedRig):
+        opened = _loaded_model(take / "model")
     capture = Path(stored.settings["capture"]["path"])
     if not capture.exists():
         raise BunrakuError(f"{take}: its capture {capture} is not there any more")
     sequence = load_sequence(capture)
     _check_fit(capture, sequence, opened, str(rig or stored.settings["rig"]["source"]))
-    true = load_true_curves(capture) if capture.suffix == ".npz" else None
+    true = load_true_curves(capture, opened.spec.names)
     metrics = remeasure(opened, sequence, stored, true).values
     return {**metrics, **_changes(stored.settings, capture, rig)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,9 +22,11 @@ from bunraku.core.rig import DifferentiableRig, Rig
 from bunraku.core.take import Take
 from bunraku.inversion.account import Observability, observability
 from bunraku.inversion.align import IDENTITY, Alignment, align, moved
+from bunraku.inversion.approximation import Approximation
+from bunraku.inversion.encoder import Encoder, EncoderConfig, load_encoder, save_encoder, train_encoder
 from bunraku.inversion.evaluate import evaluate
 from bunraku.inversion.refine import FiniteDifferences, RefineConfig, refine
-from bunraku.inversion.solve import SolveConfig, continuous_branch, solve
+from bunraku.inversion.solve import SolveConfig, continuous_branch, solve, vertex_weights
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,9 @@ def invert(
     capture: MeshSequence,
     cfg: InvertConfig | None = None,
     *,
-    approximation: DifferentiableRig | None = None,
-    start: Float[np.ndarray, "frames controls"] | None = None,
+    approximation: Approximation | None = None,
+    encoder: Encoder | None = None,
+    encoder_out: Path | None = None,
     true_curves: Curves | None = None,
     sampled: int = 0,
     progress: Progress = silent,
@@ -116,55 +120,62 @@ def invert(
     """The curves of `rig` (all of its controls are solved for; see `core.rig.restrict`) that reproduce a capture.
 
     With an `approximation` (of the same controls) the solve runs on it and `cfg.refine` true evaluations per frame
-    follow; without,
-    on the rig itself: by its derivatives, or by finite differences. `start` is a first guess in the rig's controls
-    (an encoder's).
-    `true_curves` only serve the control error that is reported; `sampled` are evaluations already spent on the
-    approximation.
+    follow; without, on the rig itself: by its derivatives, or by finite differences. An `encoder` is a first guess for
+    the solver; with the method "encoder" it is the answer before the refinement, and is trained on this capture (and
+    kept in `encoder_out`) when none is given. `true_curves` only serve the control error that is reported; `sampled`
+    are evaluations already spent on the approximation.
 
     Raises:
         BunrakuError: another vertex count than the rig's; an approximation of other controls.
     """
-    with one_thread():
-        return _invert(
-            rig, capture, cfg or InvertConfig(), approximation, start, true_curves, sampled, progress
-        )  # fmt: skip
-
-
-def _invert(
-    rig: Rig,
-    capture: MeshSequence,
-    cfg: InvertConfig,
-    approximation: DifferentiableRig | None,
-    start: Float[np.ndarray, "frames controls"] | None,
-    true_curves: Curves | None,
-    sampled: int,
-    progress: Progress,
-) -> Take:
-    costs = _Costs()
+    cfg = cfg or InvertConfig()
     _check(rig, capture, approximation)
-    counted = Counted(rig)
-    on = _solved_on(rig, counted, approximation)
-    alignment = _alignment(on, capture, progress)
-    aligned = alignment.apply(capture) if cfg.align == "auto" else capture
-    solution = solve(on, aligned, cfg.solver, start=start, progress=progress)
-    controls = solution.controls
-    if approximation is not None and not isinstance(rig, DifferentiableRig):
-        refining = RefineConfig(cfg.refine, cfg.neutral)
-        controls = refine(counted.evaluate, approximation, aligned, controls, refining, progress=progress).controls
-        controls = continuous_branch(rig.spec, controls)
-    spent = costs.spent(counted.asked + sampled + (solution.evaluations if on is rig else 0))
-    seen_by = observability(on, controls)
-    true_controls = None if true_curves is None else true_curves.ordered_as(rig.spec)
-    measured = evaluate(rig, aligned, controls, seen_by=seen_by, true_controls=true_controls)
-    said = (
-        str(alignment) if cfg.align == "auto" or alignment.is_identity else f"none; the capture looks like {alignment}"
-    )
+    with one_thread():
+        costs = _Costs()
+        counted = Counted(rig)
+        on = _solved_on(rig, counted, approximation)
+        alignment = _alignment(on, capture, progress)
+        aligned = alignment.apply(capture) if cfg.align == "auto" else capture
+        if cfg.method == "encoder":
+            assert approximation is not None, "an encoder is trained through an approximation"
+            encoder = encoder or _trained(approximation, aligned, cfg, encoder_out, progress)
+        start = None if encoder is None else encoder.encode(aligned.vertices, vertex_weights(aligned))
+        controls, solving = start, 0
+        if cfg.method == "solve" or controls is None:
+            solution = solve(on, aligned, cfg.solver, start=start, progress=progress)
+            controls, solving = solution.controls, solution.evaluations if on is rig else 0
+        if approximation is not None and on is not rig:
+            refining = RefineConfig(cfg.refine, cfg.neutral)
+            controls = refine(counted.evaluate, approximation, aligned, controls, refining, progress=progress).controls
+            controls = continuous_branch(rig.spec, controls)
+        spent = costs.spent(counted.asked + sampled + solving)
+        seen_by = observability(on, controls)
+        true_controls = None if true_curves is None else true_curves.ordered_as(rig.spec)
+        measured = evaluate(rig, aligned, controls, seen_by=seen_by, true_controls=true_controls)
+    said = str(alignment)
+    if cfg.align == "none" and not alignment.is_identity:
+        said = f"none, as asked; but the capture looks like {alignment}"
     metrics = measured.metrics.merged(Metrics({"alignment": said}, {})).merged(spent)
     solved = curves(rig.spec.names, controls, capture.fps, capture.start_frame)
-    matrix = (alignment if aligned is not capture else IDENTITY).matrix
+    matrix = (alignment if cfg.align == "auto" else IDENTITY).matrix
     errors = (measured.frame_error, measured.vertex_error)
     return Take(solved, metrics, *errors, matrix, asdict(cfg), artifact.provenance())
+
+
+def _trained(
+    model: Approximation, capture: MeshSequence, cfg: InvertConfig, out: Path | None, progress: Progress
+) -> Encoder:
+    settings = EncoderConfig(seed=cfg.seed)
+    if out is None:
+        return train_encoder(model, capture, settings, progress=progress)
+    weights = [] if capture.valid is None else [capture.valid]
+    made_from = artifact.array_hash(capture.vertices, model.mean, *weights)
+    output = artifact.open_output(out, "encoder", {**asdict(settings), "made_from": made_from}, seed=cfg.seed)
+    if output.result is not None:
+        return load_encoder(out)
+    trained = train_encoder(model, capture, settings, out=out, progress=progress)
+    save_encoder(out, trained, {"controls": len(model.spec), "frames": capture.frames})
+    return trained
 
 
 def remeasure(rig: Rig, capture: MeshSequence, take: Take, true_curves: Curves | None = None) -> Metrics:
@@ -195,9 +206,9 @@ def _check(rig: Rig, capture: MeshSequence, approximation: DifferentiableRig | N
 
 
 def _solved_on(rig: Rig, counted: Counted, approximation: DifferentiableRig | None) -> DifferentiableRig:
-    if isinstance(rig, DifferentiableRig):
-        return rig
-    return FiniteDifferences(counted) if approximation is None else approximation
+    if approximation is not None:
+        return approximation
+    return rig if isinstance(rig, DifferentiableRig) else FiniteDifferences(counted)
 
 
 def _alignment(rig: DifferentiableRig, capture: MeshSequence, progress: Progress) -> Alignment:
