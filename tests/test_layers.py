@@ -95,7 +95,7 @@ def test_inside_a_pipeline_a_file_imports_only_earlier_stages(folder):
         return seen
 
     for stem in direct.keys() & set(order):
-        late = [stage for stage in order[order.index(stem) :] if stage in reached(stem, set())]
+        late = [stage for stage in order[order.index(stem) + 1 :] if stage in reached(stem, set())]
         assert not late, f"{folder}/{stem}.py imports {', '.join(late)}"
 
 

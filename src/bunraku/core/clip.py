@@ -63,15 +63,11 @@ def clip(
         if array.shape != shape:
             raise BunrakuError(f"{name}: {what} have shape {array.shape}; expected {shape}")
         if not np.isfinite(array).all():
-            raise BunrakuError(
-                f"{name}: {what} are not finite at frame {int(np.argwhere(~np.isfinite(array))[0][0])}"
-            )
+            raise BunrakuError(f"{name}: {what} are not finite at frame {int(np.argwhere(~np.isfinite(array))[0][0])}")
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise BunrakuError(f"{name}: times must increase from frame to frame")
     length = np.linalg.norm(joint_quat, axis=-1, keepdims=True)
     if (length < 1e-9).any():
         frame, joint = np.argwhere(length[..., 0] < 1e-9)[0]
-        raise BunrakuError(
-            f"{name}: joint {skeleton.names[joint]!r} has a quaternion of length 0 at frame {frame}"
-        )
+        raise BunrakuError(f"{name}: joint {skeleton.names[joint]!r} has a quaternion of length 0 at frame {frame}")
     return Clip(skeleton, times - times[0], np.asarray(root_pos_w, np.float64), joint_quat / length, loop)

@@ -68,11 +68,7 @@ class ControlSpec:
         """The spec of some columns; a rotation of which only a part is taken is no longer a rotation."""
         columns = np.asarray(columns, np.int64)
         where = {int(old): new for new, old in enumerate(columns)}
-        kept = [
-            [where[int(c)] for c in triple]
-            for triple in self.rotations
-            if all(int(c) in where for c in triple)
-        ]
+        kept = [[where[int(c)] for c in triple] for triple in self.rotations if all(int(c) in where for c in triple)]
         return ControlSpec(
             tuple(self.names[i] for i in columns),
             self.lower[columns],
@@ -109,9 +105,7 @@ def control_spec(
     def spread(values: Sequence[float] | np.ndarray | float, what: str) -> np.ndarray:
         array = np.asarray(values, np.float64)
         if array.ndim > 1 or (array.ndim == 1 and len(array) != count):
-            raise BunrakuError(
-                f"{what} has shape {array.shape}; expected one value for each of the {count} controls"
-            )
+            raise BunrakuError(f"{what} has shape {array.shape}; expected one value for each of the {count} controls")
         return np.broadcast_to(array, (count,)).copy()
 
     low, high, rest = spread(lower, "lower"), spread(upper, "upper"), spread(neutral, "neutral")

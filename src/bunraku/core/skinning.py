@@ -68,10 +68,7 @@ class SkinningMatrix:
         joints = np.swapaxes(transforms, 2, 3).reshape(poses, 4 * self.joint_count, 3)
         if len(self.pair_morphs) == 0:
             return joints
-        linear = (
-            np.swapaxes(transforms[:, self.pair_joints, :, :3], 2, 3)
-            * morphs[:, self.pair_morphs, None, None]
-        )
+        linear = np.swapaxes(transforms[:, self.pair_joints, :, :3], 2, 3) * morphs[:, self.pair_morphs, None, None]
         return np.concatenate([joints, linear.reshape(poses, -1, 3)], axis=1)
 
     def skin(
