@@ -18,14 +18,14 @@ from bunraku.core.progress import Progress
 from bunraku.inversion.approximation import LEAK
 from bunraku.inversion.network import CHECKPOINT, Layers, NetworkConfig, Task
 
-_CHECKPOINT_EVERY_S = 5.0
+CHECKPOINT_EVERY_S = 5.0
 _PLATEAU_PATIENCE = 20
 _WARM_UP = 0.15
 """Share of a one-cycle schedule in which the learning rate rises."""
 
 
 @dataclass
-class _State:
+class State:
     """Where a training is; with the weights and the optimiser's moments all that decides how it goes on."""
 
     epoch: int = 0
@@ -59,7 +59,7 @@ def _train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progre
     v, held_out = tensor((task.validation_u - mean) / deviation), tensor(task.validation_z / unit)
     net = _network(task, cfg).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), cfg.learning_rate, weight_decay=cfg.weight_decay)
-    state, best = _restore(net, optimiser, out, _State(best=start, rate=cfg.learning_rate))
+    state, best = restore(net, optimiser, out, State(best=start, rate=cfg.learning_rate))
     saved = time.monotonic()
     while state.epoch < cfg.epochs and state.stall <= cfg.patience:
         loss = _one_epoch(net, optimiser, data, state, cfg, task.seed)
@@ -67,11 +67,11 @@ def _train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progre
             error = task.error((net(v) - held_out).cpu().numpy() * unit)
         best = _judge(net, error, loss, state, best, cfg)
         progress("network", state.epoch, cfg.epochs, f"validation error {100 * state.best:.3g} % of motion")
-        if out is not None and time.monotonic() - saved > _CHECKPOINT_EVERY_S:
-            _save(net, optimiser, out, state, best)
+        if out is not None and time.monotonic() - saved > CHECKPOINT_EVERY_S:
+            save(net, optimiser, out, state, best)
             saved = time.monotonic()
     if out is not None:
-        _save(net, optimiser, out, state, best)
+        save(net, optimiser, out, state, best)
     return _unscaled(best, mean, deviation, unit), state.best
 
 
@@ -93,7 +93,7 @@ def _one_epoch(
     net: nn.Sequential,
     optimiser: torch.optim.Optimizer,
     data: tuple[Tensor, Tensor, Tensor],
-    state: _State,
+    state: State,
     cfg: NetworkConfig,
     seed: int,
 ) -> float:
@@ -115,17 +115,22 @@ def _one_epoch(
     return total / len(u)
 
 
-def _rate(done: float, state: _State, cfg: NetworkConfig) -> float:
-    """The learning rate at a share of the epochs: linear rise and half a cosine, or the plateau's."""
+def _rate(done: float, state: State, cfg: NetworkConfig) -> float:
+    """The learning rate at a share of the epochs."""
     if cfg.schedule == "plateau":
         return state.rate
+    return one_cycle(done, cfg.learning_rate)
+
+
+def one_cycle(done: float, highest: float) -> float:
+    """The learning rate at a share of the epochs: a linear rise, then half a cosine down to nearly nothing."""
     if done < _WARM_UP:
-        return cfg.learning_rate * (0.1 + 0.9 * done / _WARM_UP)
-    return cfg.learning_rate * (0.5 + 0.5 * np.cos(np.pi * (done - _WARM_UP) / (1 - _WARM_UP))) + 1e-7
+        return highest * (0.1 + 0.9 * done / _WARM_UP)
+    return highest * (0.5 + 0.5 * float(np.cos(np.pi * (done - _WARM_UP) / (1 - _WARM_UP)))) + 1e-7
 
 
 def _judge(
-    net: nn.Sequential, error: float, loss: float, state: _State, best: list[Tensor], cfg: NetworkConfig
+    net: nn.Sequential, error: float, loss: float, state: State, best: list[Tensor], cfg: NetworkConfig
 ) -> list[Tensor]:
     """Count the epoch, keep the best weights, halve a plateau's rate."""
     state.epoch += 1
@@ -155,8 +160,8 @@ def _unscaled(best: list[Tensor], mean: np.ndarray, deviation: np.ndarray, unit:
     return tuple(layers)
 
 
-def _save(net: nn.Sequential, optimiser: torch.optim.Optimizer, out: Path, state: _State, best: list[Tensor]) -> None:
-    # One file, replaced at once, so that numbers and weights are always of the same epoch.
+def save(net: nn.Sequential, optimiser: torch.optim.Optimizer, out: Path, state: State, best: list[Tensor]) -> None:
+    """Write a checkpoint: one file, replaced at once, so that numbers and weights are always of the same epoch."""
     arrays = {"state": np.array(list(vars(state).values()), np.float64)}
     for i, parameter in enumerate(net.parameters()):
         arrays[f"weight{i}"] = parameter.detach().cpu().numpy()
@@ -166,14 +171,15 @@ def _save(net: nn.Sequential, optimiser: torch.optim.Optimizer, out: Path, state
     artifact.write_arrays(out / CHECKPOINT, arrays)
 
 
-def _restore(
-    net: nn.Sequential, optimiser: torch.optim.Optimizer, out: Path | None, state: _State
-) -> tuple[_State, list[Tensor]]:
+def restore(
+    net: nn.Sequential, optimiser: torch.optim.Optimizer, out: Path | None, state: State
+) -> tuple[State, list[Tensor]]:
+    """The checkpoint's state and best weights, the net and optimiser set to it; without one, `state` and nothing."""
     if out is None or not (out / CHECKPOINT).is_file():
         return state, []
     stored = artifact.read_arrays(out / CHECKPOINT)
     epoch, best, stall, rate, plateau_best, plateau_stall = stored["state"]
-    state = _State(int(epoch), float(best), int(stall), float(rate), float(plateau_best), int(plateau_stall))
+    state = State(int(epoch), float(best), int(stall), float(rate), float(plateau_best), int(plateau_stall))
     kept: list[Tensor] = []
     for i, parameter in enumerate(net.parameters()):
         with torch.no_grad():
