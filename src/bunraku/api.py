@@ -297,6 +297,7 @@ def invert_file(
 ) -> dict[str, Any]:
     """A capture file inverted into a take folder; resumes, and repeats a finished result."""
     from bunraku.core import artifact
+    from bunraku.core.rig import restrict
     from bunraku.core.take import KIND, save_take
     from bunraku.formats.npz import load_true_curves
     from bunraku.inversion.invert import InvertConfig
@@ -306,7 +307,8 @@ def invert_file(
     sequence = load_sequence(capture)
     opened = open_rig(rig)
     true = load_true_curves(capture, opened.spec.names)
-    _check_fit(capture, sequence, opened, rig)
+    _check_fit(capture, sequence, opened, rig, true)
+    restrict(opened, controls)  # says what is wrong with them before anything is written
     settings = {
         **asdict(cfg),
         "capture": {"path": str(capture), "sha256": artifact.file_hash(capture)},
@@ -334,12 +336,14 @@ def _artifact_identity(path: Path | None) -> dict[str, str] | None:
     return {"path": str(path), "sha256": artifact.file_hash(path / artifact.MANIFEST)}
 
 
-def _check_fit(capture: Path, sequence: MeshSequence, rig: Rig, source: str) -> None:
+def _check_fit(capture: Path, sequence: MeshSequence, rig: Rig, source: str, true: Curves | None) -> None:
     from bunraku.core.errors import BunrakuError
 
     if sequence.vertex_count != len(rig.neutral):
         counts = f"has {sequence.vertex_count} vertices, {source} has {len(rig.neutral)}"
         raise BunrakuError(f"{capture}: {counts}; they must correspond one to one")
+    if true is not None and true.frames != sequence.frames:
+        raise BunrakuError(f"{capture}: has {sequence.frames} frames, but true curves of {true.frames}")
 
 
 def _inverted(
@@ -410,10 +414,12 @@ def _approximated(
         return _loaded_model(folder / "model"), 0
     count = len(moving.spec)
     samples = min(max(1000, 40 * count), 20_000)
-    chosen = plan(moving, frames, samples)
-    progress("plan", 1, 1, f"{chosen.way}: {chosen.reason}")
-    if chosen.way != "approximation" and cfg.method != "encoder":
-        return None, 0
+    # What an interrupted call has begun goes on, whatever the clock would say today.
+    if cfg.method != "encoder" and not (folder / "samples").exists():
+        chosen = plan(moving, frames, samples)
+        progress("plan", 1, 1, f"{chosen.way}: {chosen.reason}")
+        if chosen.way != "approximation":
+            return None, 0
     sampling = SampleConfig(samples, sampler="sobol" if count <= FEW_CONTROLS else "sparse", seed=cfg.seed)
     _sampled(moving, source, folder / "samples", sampling, 1, None, False, progress)
     fit(folder / "samples", folder / "model", FitConfig(seed=cfg.seed), device=device, progress=progress)
@@ -433,6 +439,7 @@ def _whole(take: Take, rig: Rig) -> Take:
 def evaluate(take: Path, rig: str | None = None) -> dict[str, Any]:
     """The metrics of a take, recomputed from its capture on the true rig."""
     from bunraku.core.errors import BunrakuError
+    from bunraku.core.rig import restrict
     from bunraku.formats.npz import load_true_curves
     from bunraku.inversion.invert import remeasure
     from bunraku.rigs.recorded import RecordedRig
@@ -445,9 +452,10 @@ def evaluate(take: Path, rig: str | None = None) -> dict[str, Any]:
     if not capture.exists():
         raise BunrakuError(f"{take}: its capture {capture} is not there any more")
     sequence = load_sequence(capture)
-    _check_fit(capture, sequence, opened, str(rig or stored.settings["rig"]["source"]))
     true = load_true_curves(capture, opened.spec.names)
-    metrics = remeasure(opened, sequence, stored, true).values
+    _check_fit(capture, sequence, opened, str(rig or stored.settings["rig"]["source"]), true)
+    moving = restrict(opened, tuple(stored.settings["controls"]))
+    metrics = remeasure(moving, sequence, stored, true).values
     return {**metrics, **_changes(stored.settings, capture, rig)}
 
 

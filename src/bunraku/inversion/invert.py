@@ -18,7 +18,7 @@ from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.metrics import Metrics
 from bunraku.core.progress import Progress, silent
-from bunraku.core.rig import DifferentiableRig, Rig
+from bunraku.core.rig import DifferentiableRig, Restricted, Rig
 from bunraku.core.take import Take
 from bunraku.inversion.account import Observability, observability
 from bunraku.inversion.align import IDENTITY, Alignment, align, moved
@@ -80,7 +80,7 @@ class _Costs:
         return Metrics(values, {"cpu_seconds": "s", "wall_seconds": "s"})
 
 
-SAMPLING_S = 15.0  # what fitting an approximation takes besides the rig's own time, on one core
+FIT_S = 0.06  # per control: what fitting an approximation takes besides the rig's own time, on one core
 
 
 def plan(rig: Rig, frames: int, samples: int) -> Plan:
@@ -98,7 +98,7 @@ def plan(rig: Rig, frames: int, samples: int) -> Plan:
     rig.evaluate(poses)
     each_s = (time.perf_counter() - started) / len(poses)
     direct_s = 5 * len(rig.spec) * frames * each_s
-    fitted_s = samples * each_s + SAMPLING_S
+    fitted_s = samples * each_s + FIT_S * len(rig.spec)
     direct = f"finite differences {direct_s:.2g} s"
     fitted = f"sampling and fitting {fitted_s:.2g} s"
     reason = f"one evaluation takes {1e3 * each_s:.3g} ms: {direct}, {fitted}"
@@ -150,7 +150,7 @@ def invert(
             controls = continuous_branch(rig.spec, controls)
         spent = costs.spent(counted.asked + sampled + solving)
         seen_by = observability(on, controls)
-        true_controls = None if true_curves is None else true_curves.ordered_as(rig.spec)
+        true_controls = _true_controls(rig, true_curves)
         measured = evaluate(rig, aligned, controls, seen_by=seen_by, true_controls=true_controls)
     said = str(alignment)
     if cfg.align == "none" and not alignment.is_identity:
@@ -183,11 +183,21 @@ def remeasure(rig: Rig, capture: MeshSequence, take: Take, true_curves: Curves |
 
     What was spent, and which controls were observable, stays as recorded.
     """
-    controls = take.curves.ordered_as(rig.spec)
+    whole, columns = (rig.whole, rig.columns) if isinstance(rig, Restricted) else (rig, np.arange(len(rig.spec)))
+    controls = take.curves.ordered_as(whole.spec)[:, columns]
     seen_by = Observability(*(_recorded(rig, take, kind) for kind in ("unobservable", "interchangeable")))
-    true_controls = None if true_curves is None else true_curves.ordered_as(rig.spec)
+    true_controls = _true_controls(rig, true_curves)
     placed = moved(capture, take.alignment)
     return take.metrics.merged(evaluate(rig, placed, controls, seen_by=seen_by, true_controls=true_controls).metrics)
+
+
+def _true_controls(rig: Rig, true: Curves | None) -> Float[np.ndarray, "frames controls"] | None:
+    """The true curves of what is solved for; those of other controls are not looked at."""
+    known = [] if true is None else [column for column, name in enumerate(true.names) if name in rig.spec.names]
+    if true is None or not known:
+        return None
+    names = [true.names[column] for column in known]
+    return curves(names, true.values[:, known], true.fps, true.start_frame).ordered_as(rig.spec)
 
 
 def _check(rig: Rig, capture: MeshSequence, approximation: DifferentiableRig | None) -> None:
