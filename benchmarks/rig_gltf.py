@@ -2,8 +2,8 @@
 
     BUNRAKU_DATA=… python benchmarks/rig_gltf.py
 
-One process per rig, so that the peak of memory is the rig's own. Frames per second are of the solve itself (alignment, first guess,
-Levenberg–Marquardt), on one thread; opening the file stands in a column of its own.
+One process per rig, so that the peak of memory is the rig's own. Frames per second are of the whole inversion
+(alignment, first guess, Levenberg–Marquardt, metrics), on one thread; opening the file stands in a column of its own.
 """
 
 from __future__ import annotations
