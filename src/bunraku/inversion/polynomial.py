@@ -188,8 +188,14 @@ def no_polynomial(controls: int, outputs: int) -> PolynomialFit:
     return PolynomialFit(zero[:, 0], zero, np.zeros((0, 1), np.int64), np.zeros((outputs, 0)))
 
 
-Counted = tuple[Float[np.ndarray, "poses controls"], Float[np.ndarray, "poses outputs"], Float[np.ndarray, "poses"]]
-"""Inputs, outputs, and how much the squares of each pose count."""
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Poses to learn from, and how much the squares of each of them count."""
+
+    u: Float[np.ndarray, "poses controls"]
+    z: Float[np.ndarray, "poses outputs"]
+    counts: Float[np.ndarray, "poses"]
+
 
 _RIDGE = 1e-8
 """Share of the samples' squares that keeps the normal equations definite."""
@@ -204,8 +210,7 @@ def fit_polynomial(train: Counted, validation: Counted, most: int, degree: int, 
     Terms are selected on a part of the samples and on random mixtures of the outputs, which keep squared
     sizes (Johnson–Lindenstrauss); the coefficients come from all samples. Squares of a sample count `counts`-fold.
     """
-    u, z, counts = train
-    validation_u, validation_z, validation_counts = validation
+    u, z = train.u, train.z
     rng = np.random.default_rng([seed, 3])
     controls, outputs = u.shape[1], z.shape[1]
     rows = np.sort(rng.choice(len(u), min(_SELECTION_ROWS, len(u)), replace=False))
@@ -213,31 +218,30 @@ def fit_polynomial(train: Counted, validation: Counted, most: int, degree: int, 
     if outputs > _SELECTION_OUTPUTS:
         mixed = mixed @ rng.standard_normal((outputs, _SELECTION_OUTPUTS)).astype(np.float32)
     most = min(most, max(0, len(u) // 2 - controls - 1))
-    chosen = select_terms(u[rows], mixed, counts[rows], most, degree) if most else []
+    chosen = select_terms(u[rows], mixed, train.counts[rows], most, degree) if most else []
     features = Polynomial(as_rows([(), *((i,) for i in range(controls)), *chosen], controls), controls)
-    gram, moment = _normal_equations(features, u, z, counts)
-    tried = features.evaluate(validation_u)
+    gram, moment = _normal_equations(features, train)
+    tried = features.evaluate(validation.u)
     best, best_error = np.zeros((1 + controls, outputs)), np.inf
     for share in (0.0, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0) if chosen else (0.0,):
         size = 1 + controls + round(share * len(chosen))
         weights = _solve(gram[:size, :size], moment[:size])
-        error = float(validation_counts @ ((tried[:, :size] @ weights - validation_z) ** 2).sum(axis=1))
+        error = float(validation.counts @ ((tried[:, :size] @ weights - validation.z) ** 2).sum(axis=1))
         if error < best_error:
             best, best_error = weights, error
     terms = as_rows(chosen[: len(best) - 1 - controls], controls)
     return PolynomialFit(best[0], best[1 : 1 + controls].T, terms, best[1 + controls :].T)
 
 
-def _normal_equations(
-    features: Polynomial, u: np.ndarray, z: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _normal_equations(features: Polynomial, data: Counted) -> tuple[np.ndarray, np.ndarray]:
     size = len(features.terms)
-    gram, moment = np.zeros((size, size)), np.zeros((size, z.shape[1]))
-    for start in range(0, len(u), _ROWS):
-        part = features.evaluate(u[start : start + _ROWS])
-        counted = part.T * counts[start : start + _ROWS]
+    gram, moment = np.zeros((size, size)), np.zeros((size, data.z.shape[1]))
+    for start in range(0, len(data.u), _ROWS):
+        rows = slice(start, start + _ROWS)
+        part = features.evaluate(data.u[rows])
+        counted = part.T * data.counts[rows]
         gram += counted @ part
-        moment += counted @ z[start : start + _ROWS]
+        moment += counted @ data.z[rows]
     return gram, moment
 
 
