@@ -216,7 +216,8 @@ def _robust_weights(
     reached = unproject(problem.rig, problem.rig.evaluate(problem.controls(u)))
     distance = np.linalg.norm(reached - capture.vertices, axis=2)
     valid = np.ones_like(distance, bool) if capture.valid is None else capture.valid
-    typical = 1.4826 * np.nanmedian(np.where(valid, distance, np.nan), axis=1, keepdims=True)
+    shown = valid | ~valid.any(axis=1, keepdims=True)  # of a frame with nothing valid any median does
+    typical = 1.4826 * np.nanmedian(np.where(shown, distance, np.nan), axis=1, keepdims=True)
     weights = terms.huber_weight(distance, huber * np.maximum(typical, 1e-12))
     given = vertex_weights(capture)
     return weights if given is None else weights * given

@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 
 from bunraku.core.reduced import Observation
 
+UNSEEN = 1e-11  # what remains of a control's squared motion, below which it is rounding (of single precision)
+
 
 def mesh(
     observation: Observation,
@@ -30,8 +32,15 @@ def mesh_jacobian(
     frames: Int[np.ndarray, "chosen"],
     jacobian: Float[np.ndarray, "chosen controls coordinates"],
 ) -> Float[np.ndarray, "chosen controls coordinates"]:
-    """L·∂z/∂control, transposed: the Jacobian of `mesh` but for its scale and the controls' ranges."""
-    return observation.whiten(frames, jacobian)
+    """L·∂z/∂control, transposed: the Jacobian of `mesh` but for its scale and the controls' ranges.
+
+    A control that only moves what does not count in a frame has a row of exact zeros there: rounding must not pull it.
+    """
+    white = observation.whiten(frames, jacobian)
+    if observation.roots is None:
+        return white
+    kept = (white**2).sum(axis=2) / np.maximum((jacobian**2).sum(axis=2), 1e-30)
+    return np.where((kept > UNSEEN * kept.max(axis=1, keepdims=True))[..., None], white, np.zeros_like(white))
 
 
 def neutral(u: Float[np.ndarray, "*batch controls"], weight: float) -> Float[np.ndarray, "*batch controls"]:

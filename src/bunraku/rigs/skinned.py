@@ -205,14 +205,15 @@ def skinned_rig(file: GltfFile) -> SkinnedRig:
 def keyed(rig: SkinnedRig, solved: Curves, name: str) -> Animation:
     """Curves as keys on the rig's nodes, one a frame, ready to be written into its file.
 
-    Only what is controlled is keyed. The first key is at time start_frame / fps.
+    Only what is controlled is keyed. The first key is at time start_frame / fps, or at 0 where that is negative (glTF
+    has no time before 0).
 
     Raises:
         BunrakuError: a curve that the rig has no control for.
     """
     skeleton = rig.character.skeleton
     nodes, morphs = rig.parameters(solved.ordered_as(rig.spec))
-    times = (np.arange(solved.frames) + solved.start_frame) / float(solved.fps)
+    times = (np.arange(solved.frames) + max(solved.start_frame, 0)) / float(solved.fps)
     rest = np.broadcast_to(skeleton.rest_quat, (*nodes.shape[:2], 4))
     quat = quat_multiply(rest, quat_from_rotvec(nodes[..., 3:6]))
     scale = nodes[..., 6:9] * np.diagonal(skeleton.rest_stretch, axis1=1, axis2=2)

@@ -16,6 +16,7 @@ from bunraku.core.rotations import quat_conjugate, quat_multiply, rotvec_from_qu
 from bunraku.core.skeleton import Skeleton
 from bunraku.core.skinning import SkinnedCharacter, skinning_matrix
 from bunraku.core.transforms import rest_transforms
+from bunraku.formats.gltf_scene import unique_names
 
 MOVES = 1e-5
 """A key counts as a movement when it differs from rest by more: of the neutral diagonal, in radians, as a factor."""
@@ -44,7 +45,8 @@ def discover(
     ]
     size = diagonal(rest_mesh)
     reached = [_extremes(animation, character) for animation in animations]
-    moved = _moved(reached, size, joints)
+    reach = size / _length_scale(character.skeleton)
+    moved = _moved(reached, reach)
     controlled = np.zeros(joints, bool)
     controlled[skin_joints] = True
     controlled |= moved.any(axis=1)
@@ -58,7 +60,7 @@ def discover(
     if not slots:
         raise BunrakuError(f"{name}: has no skin, no morph target and no animation: there is nothing to control")
     where = np.array(slots, np.int64)
-    return where, _spec(character, where, reached, size)
+    return where, _spec(character, where, reached, reach)
 
 
 def node_curves(
@@ -89,12 +91,13 @@ def _extremes(animation: Animation, character: SkinnedCharacter) -> _Extremes:
     return _Extremes((nodes.min(axis=0), nodes.max(axis=0)), (morphs.min(axis=0), morphs.max(axis=0)))
 
 
-def _moved(reached: Sequence[_Extremes], size: float, joints: int) -> Bool[np.ndarray, "joints 3"]:
-    moved = np.zeros((joints, 3), bool)
-    limits = np.repeat([MOVES * size, MOVES, MOVES], 3)
+def _moved(reached: Sequence[_Extremes], reach: Float[np.ndarray, "joints"]) -> Bool[np.ndarray, "joints 3"]:
+    """Which nodes shift, turn and scale; `reach` is the neutral diagonal in the space of each node's parent."""
+    moved = np.zeros((len(reach), 3), bool)
+    limits = np.repeat(MOVES * np.stack([reach, np.ones_like(reach), np.ones_like(reach)], axis=1), 3, axis=1)
     for extremes in reached:
         far = np.maximum(np.abs(extremes.nodes[0] - REST), np.abs(extremes.nodes[1] - REST)) > limits
-        moved |= far.reshape(joints, 3, 3).any(axis=2)
+        moved |= far.reshape(-1, 3, 3).any(axis=2)
     return moved
 
 
@@ -105,9 +108,10 @@ def _has_ancestor(parents: np.ndarray, chosen: np.ndarray, node: int) -> bool:
     return above >= 0
 
 
-def _spec(character: SkinnedCharacter, slots: np.ndarray, reached: Sequence[_Extremes], size: float) -> ControlSpec:
+def _spec(
+    character: SkinnedCharacter, slots: np.ndarray, reached: Sequence[_Extremes], reach: np.ndarray
+) -> ControlSpec:
     joints = len(character.skeleton)
-    reach = size / _length_scale(character.skeleton)
     lower = np.tile(np.repeat([0.0, -np.pi, 0.1], 3), (joints, 1))
     upper = np.tile(np.repeat([0.0, np.pi, 10.0], 3), (joints, 1))
     lower[:, :3], upper[:, :3] = -reach[:, None], reach[:, None]
@@ -126,25 +130,14 @@ def _spec(character: SkinnedCharacter, slots: np.ndarray, reached: Sequence[_Ext
     names += character.morph_names
     units = (["unit"] * 3 + ["rad"] * 3 + ["1"] * 3) * joints + ["1"] * len(character.morph_names)
     return control_spec(
-        _unique([names[slot] for slot in slots]),
+        # A node's `a.tx` and a target `tx` of a mesh `a` are told apart here; within each kind names are unique.
+        unique_names([names[slot] for slot in slots]),
         np.concatenate([lower.ravel(), morph_lower])[slots],
         np.concatenate([upper.ravel(), morph_upper])[slots],
         neutral[slots],
         [units[slot] for slot in slots],
         rotations=[[i, i + 1, i + 2] for i, slot in enumerate(slots) if slot < 9 * joints and slot % 9 == 3],
     )
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """A node's `a.tx` and a target `tx` of a mesh `a` are told apart here; within each kind names are unique
-    already.
-    """
-    taken: dict[str, int] = {}
-    out: list[str] = []
-    for name in names:
-        taken[name] = taken.get(name, 0) + 1
-        out.append(name if taken[name] == 1 else f"{name}#{taken[name]}")
-    return out
 
 
 def _length_scale(skeleton: Skeleton) -> Float[np.ndarray, "joints"]:

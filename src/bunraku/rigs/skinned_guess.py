@@ -123,10 +123,13 @@ def _rigid(
     center = (w * target).sum(axis=1) / total if shifts else np.broadcast_to(rest_shift, (len(target), 3))
     source_center = (w * source).sum(axis=1) / total if shifts else np.zeros((len(target), 3))
     moment = np.swapaxes(w * (target - center[:, None]), 1, 2) @ (source - source_center[:, None])
-    moment += TO_REST * np.linalg.norm(moment, axis=(1, 2))[:, None, None] * rest_rotation
+    # Where nothing was captured there is no moment at all, and rest is the whole answer.
+    length = np.linalg.norm(moment, axis=(1, 2))[:, None, None]
+    moment += np.where(length > 0, TO_REST * length, 1.0) * rest_rotation
     left, _, right = np.linalg.svd(moment)
     flip = np.sign(np.linalg.det(left @ right))
     left[..., 2] *= np.where(flip == 0, 1, flip)[:, None]
     rotation = left @ right
     shift = center - (rotation @ source_center[..., None])[..., 0]
+    shift = np.where(w.any(axis=1), shift, rest_shift)
     return rotation, shift
