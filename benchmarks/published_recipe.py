@@ -1,7 +1,7 @@
 """The published recipe for inverting the toy rig, in our own words, to compare with.
 
 Source: M. Marquis Bolduc, H. N. Phan, "Rig Inversion by Training a Differentiable Rig Function", SIGGRAPH Asia 2022
-Technical Communications (arXiv 2301.09567), and its released toy (electronicarts/rig-inversion, BSD-3-Clause; see NOTICE).
+Technical Communications (arXiv 2301.09567), and its released toy, electronicarts/rig-inversion (BSD-3; see NOTICE).
 Sizes, rates, stopping rules and losses are the published ones, oddities included; what is added is a cap on CPU time,
 a seed, and one thread (on which nets of this size are fastest).
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -188,7 +189,7 @@ def _net(seed: int, widths: tuple[int, ...], last: nn.Module | None = None) -> n
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         modules: list[nn.Module] = []
-        for wide, narrow in zip(widths[:-1], widths[1:], strict=True):
+        for wide, narrow in pairwise(widths):
             modules += [nn.Linear(wide, narrow), nn.LeakyReLU()]
     modules = modules[:-1]
     return nn.Sequential(*modules) if last is None else nn.Sequential(*modules, last)

@@ -78,7 +78,7 @@ class Approximation:
             z += self._forward(u)[0]
         return w.scale * z
 
-    def jacobian(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses components controls"]:
+    def jacobian(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses controls components"]:
         """∂z/∂c of every pose, transposed (a row per control), float32."""
         w, u = self.narrow, self._inputs(controls)
         # Forward mode with the controls as rows: every layer is one large product over (poses · controls,

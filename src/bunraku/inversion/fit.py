@@ -13,7 +13,7 @@ from bunraku.core.progress import Progress, silent
 from bunraku.inversion.approximation import Approximation
 from bunraku.inversion.dataset import SampleSet
 from bunraku.inversion.network import CHECKPOINT, Layers, NetworkConfig, Task
-from bunraku.inversion.polynomial import PolynomialFit, fit_polynomial, no_polynomial
+from bunraku.inversion.polynomial import Counted, PolynomialFit, fit_polynomial, no_polynomial
 from bunraku.inversion.reduction import Reduced, reduce_samples, unreduced
 
 _REDUCED = "reduced.safetensors"
@@ -89,15 +89,11 @@ def fit(
     spec = samples.spec
     centre = spec.neutral if cfg.standardise else np.zeros(len(spec))
     spread = spec.range if cfg.standardise else np.ones(len(spec))
-    u, v = (reduced.train_controls - centre) / spread, (reduced.validation_controls - centre) / spread
-    if len(v) == 0:
-        v, reduced = u, replace(reduced, validation_z=reduced.train_z)
-    counts, held_counts = (_counts(side) if cfg.standardise else np.ones(len(side)) for side in (u, v))
-    motion = float(np.sqrt(counts @ (reduced.train_z.astype(np.float64) ** 2).sum(axis=1) / counts.sum())) or 1.0
-    sides = (u, reduced.train_z, counts), (v, reduced.validation_z, held_counts)
-    closed, layers = _learn(
-        Task(*sides[0], *sides[1], motion, cfg.skip, cfg.standardise, cfg.seed), cfg, out, device, progress
-    )
+    train, validation = _sides(reduced, centre, spread, cfg)
+    squares = (train.z.astype(np.float64) ** 2).sum(axis=1)
+    motion = float(np.sqrt(train.counts @ squares / train.counts.sum())) or 1.0
+    task = Task(train, validation, motion, from_zero=cfg.skip, standardise=cfg.standardise, seed=cfg.seed)
+    closed, layers = _learn(task, cfg, out, device, progress)
     return _assemble(samples, cfg, reduced, closed, layers, centre, spread, motion)
 
 
@@ -105,31 +101,40 @@ def _learn(
     task: Task, cfg: FitConfig, out: Path | None, device: str, progress: Progress
 ) -> tuple[PolynomialFit, Layers]:
     """Products where they are good enough; else a network on the linear part, unless it validates worse."""
-    train, held = (task.u, task.z, task.counts), (task.validation_u, task.validation_z, task.validation_counts)
-    closed, left = no_polynomial(task.u.shape[1], task.z.shape[1]), np.inf
+    train, held = task.train, task.validation
+    closed, left = no_polynomial(train.u.shape[1], train.z.shape[1]), np.inf
     if cfg.skip and cfg.products:
         closed = fit_polynomial(train, held, cfg.products, cfg.degree, cfg.seed)
-        left = task.error(task.validation_z - closed(task.validation_u))
+        left = task.error(held.z - closed(held.u))
         progress("products", 1, 1, f"validation error {100 * left:.3g} % of motion")
     if left <= cfg.enough or not (cfg.network.hidden and cfg.network.epochs):
         return closed, ()
-    linear = fit_polynomial(train, held, 0, 1, cfg.seed) if cfg.skip else closed
-    rest = replace(task, z=task.z - linear(task.u), validation_z=task.validation_z - linear(task.validation_u))
     from bunraku.inversion.network_training import train as train_network
 
+    linear = fit_polynomial(train, held, 0, 1, cfg.seed) if cfg.skip else closed
+    rest = replace(
+        task, train=replace(train, z=train.z - linear(train.u)), validation=replace(held, z=held.z - linear(held.u))
+    )
     layers, error = train_network(rest, cfg.network, out, device, progress)
     return (linear, layers) if error < left else (closed, ())
 
 
-def _counts(u: Float[np.ndarray, "samples controls"]) -> Float[np.ndarray, "samples"]:
-    """How much the squares of each sample count.
+def _sides(reduced: Reduced, centre: np.ndarray, spread: np.ndarray, cfg: FitConfig) -> tuple[Counted, Counted]:
+    """Scaled controls and coordinates to learn from and to validate on; the same where nothing was held out."""
+    u, v = (reduced.train_controls - centre) / spread, (reduced.validation_controls - centre) / spread
+    typical = float((np.abs(u) > ACTIVE).sum(axis=1).mean()) if cfg.standardise else np.inf
+    train = Counted(u, reduced.train_z, _counts(u, typical))
+    return train, Counted(v, reduced.validation_z, _counts(v, typical)) if len(v) else train
+
+
+def _counts(u: Float[np.ndarray, "samples controls"], typical: float) -> Float[np.ndarray, "samples"]:
+    """How much the squares of each sample count: as (typical / active)² where more controls than usual are active.
 
     What a model leaves grows with the number of controls that are active at once; without a balance the few
     densest samples decide everything (generalised least squares with a deviation in proportion to that number).
     """
     active = (np.abs(u) > ACTIVE).sum(axis=1)
-    counts = 1.0 / np.maximum(active, max(float(active.mean()), 1.0)) ** 2
-    return counts / counts.mean()
+    return np.minimum(1.0, typical / np.maximum(active, 1)) ** 2
 
 
 def _reduced(

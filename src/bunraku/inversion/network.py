@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bunraku.inversion.approximation import Activation
+from bunraku.inversion.polynomial import Counted
 
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 """(weight (out, in), bias (out)) of every layer."""
@@ -47,12 +48,8 @@ class NetworkConfig:
 class Task:
     """What the network learns: from scaled controls the coordinates that the closed form leaves."""
 
-    u: np.ndarray
-    z: np.ndarray
-    counts: np.ndarray
-    validation_u: np.ndarray
-    validation_z: np.ndarray
-    validation_counts: np.ndarray
+    train: Counted
+    validation: Counted
     motion: float
     """Root of the mean square of what is to be explained in all; errors are shares of it."""
     from_zero: bool
@@ -64,4 +61,4 @@ class Task:
     def error(self, residual: np.ndarray) -> float:
         """Root of the mean squared residual on the validation samples, as a share of the motion."""
         squares = (residual.astype(np.float64) ** 2).sum(axis=1)
-        return float(np.sqrt(self.validation_counts @ squares / self.validation_counts.sum()) / self.motion)
+        return float(np.sqrt(self.validation.counts @ squares / self.validation.counts.sum()) / self.motion)

@@ -46,17 +46,18 @@ def train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progres
 
 
 def _train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progress: Progress) -> tuple[Layers, float]:
-    mean, deviation, unit = np.zeros(task.u.shape[1]), np.ones(task.u.shape[1]), 1.0
+    mean, deviation, unit = np.zeros(task.train.u.shape[1]), np.ones(task.train.u.shape[1]), 1.0
     if task.standardise:
-        mean, deviation = task.u.mean(axis=0), np.maximum(task.u.std(axis=0), 1e-6)
-        unit = float(np.sqrt((task.z.astype(np.float64) ** 2).mean())) or 1.0
-    start = task.error(task.validation_z) if task.from_zero else np.inf
+        mean, deviation = task.train.u.mean(axis=0), task.train.u.std(axis=0)
+        deviation[deviation < 1e-6] = 1.0
+        unit = float(np.sqrt((task.train.z.astype(np.float64) ** 2).mean())) or 1.0
+    start = task.error(task.validation.z) if task.from_zero else np.inf
 
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(device)
 
-    data = (tensor((task.u - mean) / deviation), tensor(task.z / unit), tensor(task.counts[:, None]))
-    v, held_out = tensor((task.validation_u - mean) / deviation), tensor(task.validation_z / unit)
+    data = (tensor((task.train.u - mean) / deviation), tensor(task.train.z / unit), tensor(task.train.counts[:, None]))
+    v, held_out = tensor((task.validation.u - mean) / deviation), tensor(task.validation.z / unit)
     net = _network(task, cfg).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), cfg.learning_rate, weight_decay=cfg.weight_decay)
     state, best = restore(net, optimiser, out, State(best=start, rate=cfg.learning_rate))
@@ -78,7 +79,7 @@ def _train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progre
 def _network(task: Task, cfg: NetworkConfig) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
-        widths = [task.u.shape[1], *cfg.hidden, task.z.shape[1]]
+        widths = [task.train.u.shape[1], *cfg.hidden, task.train.z.shape[1]]
         modules: list[nn.Module] = []
         for wide, narrow in pairwise(widths):
             modules += [nn.Linear(wide, narrow), nn.SiLU() if cfg.activation == "silu" else nn.LeakyReLU(LEAK)]
