@@ -12,7 +12,7 @@ from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
 from bunraku.core.rig import Rig
 
-BUILT_IN = ("cube", "cube:published", "face")
+BUILT_IN = ("cube", "cube:published", "face", "figure")
 FORMS = (*BUILT_IN, "a .glb or .gltf file", "python:module:function", "recorded samples (a folder or .npz)")
 
 _GLTF = (".glb", ".gltf")
@@ -64,6 +64,10 @@ def _built_in(name: str) -> Rig:
         from bunraku.rigs.face import Face
 
         return cast(Rig, Face())  # as above
+    if name == "figure":
+        from bunraku.rigs.figure import figure_rig
+
+        return cast(Rig, figure_rig())  # as above
     from bunraku.rigs.cube import Cube
 
     return Cube(published_vertices=name == "cube:published")
