@@ -16,10 +16,11 @@ MAY_IMPORT = {
     "compute": {"core"},
     "rigs": {"core", "formats", "compute"},
     "inversion": {"core", "compute"},
+    "imitation": {"core", "compute", "motion"},
     "report": {"core"},
     "viewer": {"core"},
-    "api": {"core", "formats", "compute", "rigs", "inversion", "report"},
-    "cli": {"core", "api", "formats", "compute", "rigs", "inversion", "report", "viewer"},
+    "api": {"core", "formats", "compute", "rigs", "inversion", "imitation", "report"},
+    "cli": {"core", "api", "formats", "compute", "rigs", "inversion", "imitation", "report", "viewer"},
     "": {"core", "api"},
 }
 """By folder or top-level file; every layer may import itself, and "" is the package's own `__init__`."""
@@ -28,6 +29,10 @@ PIPELINES = {
     "inversion": (
         *("align", "sample", "dataset", "approximation", "fit", "terms", "solve", "refine", "encoder"),
         *("simplify", "account", "evaluate", "invert"),
+    ),
+    "imitation": (
+        *("character", "reference", "simulation", "observations", "rewards", "terminations", "environment"),
+        *("policy", "rollout", "ppo", "awr", "evaluate", "train", "play", "render"),
     ),
 }
 """Stages in their order; other files of the folder serve stages."""

@@ -1,0 +1,1 @@
+"""A motion, or a pose, becomes a physically simulated skill."""
