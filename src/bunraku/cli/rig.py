@@ -186,6 +186,8 @@ def invert() -> type[Command]:
         """The folder of the take to write."""
         model: Path | None = None
         """An approximation from `bunraku rig fit`; without it one is made if that pays."""
+        encoder: Path | None = None
+        """An encoder that an earlier `--method encoder` left in its take: a first guess for the solver."""
         controls: str = ""
         """What is solved for: names and shell patterns between commas, or a file; the rest stays at neutral."""
         device: str = "cpu"
@@ -203,6 +205,7 @@ def invert() -> type[Command]:
                 self.out,
                 self.cfg,
                 model=self.model,
+                encoder=self.encoder,
                 controls=patterns(self.controls),
                 device=self.device,
                 overwrite=self.overwrite,

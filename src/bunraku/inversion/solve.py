@@ -149,13 +149,22 @@ def solve(
         weights = _robust_weights(problem, capture, u, cfg.huber)
         problem = replace(problem, observation=observe(reduced, capture.vertices, weights))
         u, _ = _solve_frames(problem, u, cfg, progress)
-    u = _scaled(rig.spec, continuous_branch(rig.spec, problem.controls(u)))
+    u = _bridged(_scaled(rig.spec, continuous_branch(rig.spec, problem.controls(u))), capture)
     if cfg.smooth > 0 and capture.frames > 2:
         u = _solve_shot(problem, u, cfg, progress)
     frames = np.arange(capture.frames)
     nothing = np.zeros(len(rig.spec))
     cost = np.concatenate([problem.cost(part, u[part], nothing) for part in problem.batches(frames)])
     return Solution(problem.controls(u), np.sqrt(cost), iterations, problem.asked[0])
+
+
+def _bridged(u: Float[np.ndarray, "frames controls"], capture: MeshSequence) -> Float[np.ndarray, "frames controls"]:
+    """Frames of which nothing was captured lie on the straight line between their neighbours; at the ends they hold."""
+    if capture.valid is None or bool(capture.valid.any(axis=1).all()):
+        return u
+    seen = np.flatnonzero(capture.valid.any(axis=1))
+    frames = np.arange(len(u))
+    return np.stack([np.interp(frames, seen, column[seen]) for column in u.T], axis=1)
 
 
 def vertex_weights(capture: MeshSequence) -> Float[np.ndarray, "rows vertices"] | None:
