@@ -17,6 +17,8 @@ from bunraku.core.controls import ControlSpec, control_spec
 from bunraku.inversion.polynomial import Polynomial
 
 KIND = "model"
+_FRAMES = 64
+"""Poses whose Jacobian is worked out at a time: what it takes between is several times its size."""
 LEAK = 0.01
 """Slope of the leaky ReLU below 0, as published."""
 
@@ -80,10 +82,16 @@ class Approximation:
 
     def jacobian(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses controls components"]:
         """∂z/∂c of every pose, transposed (a row per control), float32."""
-        w, u = self.narrow, self._inputs(controls)
-        # Forward mode with the controls as rows: every layer is one large product over (poses · controls,
-        # width).
-        rows = np.zeros((len(u), u.shape[1], self.component_count), np.float32)
+        u = self._inputs(controls)
+        rows = np.empty((*u.shape, self.component_count), np.float32)
+        for start in range(0, len(u), _FRAMES):
+            rows[start : start + _FRAMES] = self._rows(u[start : start + _FRAMES])
+        return rows
+
+    def _rows(self, u: np.ndarray) -> np.ndarray:
+        """Forward mode with the controls as rows: every layer is one large product over (poses · controls, width)."""
+        w = self.narrow
+        rows = np.zeros((*u.shape, self.component_count), np.float32)
         if w.layers:
             rows += self._network_rows(u)
         if len(w.terms):

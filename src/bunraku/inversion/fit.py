@@ -90,7 +90,7 @@ def fit(
     centre = spec.neutral if cfg.standardise else np.zeros(len(spec))
     spread = spec.range if cfg.standardise else np.ones(len(spec))
     train, validation = _sides(reduced, centre, spread, cfg)
-    squares = (train.z.astype(np.float64) ** 2).sum(axis=1)
+    squares = (train.z**2).sum(axis=1, dtype=np.float64)
     motion = float(np.sqrt(train.counts @ squares / train.counts.sum())) or 1.0
     task = Task(train, validation, motion, from_zero=cfg.skip, standardise=cfg.standardise, seed=cfg.seed)
     closed, layers = _learn(task, cfg, out, device, progress)

@@ -50,13 +50,17 @@ def _train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progre
     if task.standardise:
         mean, deviation = task.train.u.mean(axis=0), task.train.u.std(axis=0)
         deviation[deviation < 1e-6] = 1.0
-        unit = float(np.sqrt((task.train.z.astype(np.float64) ** 2).mean())) or 1.0
+        unit = float(np.sqrt((task.train.z**2).mean(dtype=np.float64))) or 1.0
     start = task.error(task.validation.z) if task.from_zero else np.inf
 
     def tensor(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array.astype(np.float32)).to(device)
+        return torch.from_numpy(array.astype(np.float32, copy=False)).to(device)
 
-    data = (tensor((task.train.u - mean) / deviation), tensor(task.train.z / unit), tensor(task.train.counts[:, None]))
+    data = (
+        tensor((task.train.u - mean) / deviation),
+        tensor(task.train.z / np.float32(unit)),
+        tensor(task.train.counts[:, None]),
+    )
     v, held_out = tensor((task.validation.u - mean) / deviation), tensor(task.validation.z / unit)
     net = _network(task, cfg).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), cfg.learning_rate, weight_decay=cfg.weight_decay)

@@ -10,6 +10,12 @@ from math import comb
 import numpy as np
 from jaxtyping import Float, Int
 
+_RIDGE = 1e-8
+"""Share of the samples' squares that keeps the normal equations definite."""
+_SELECTION_ROWS = 4000
+_SELECTION_OUTPUTS = 64
+_ROWS = 4096
+
 Term = tuple[int, ...]
 """A monomial as the sorted controls whose product it is; a repeated control is a power."""
 
@@ -177,9 +183,14 @@ class PolynomialFit:
     products: Float[np.ndarray, "outputs terms"]
 
     def __call__(self, u: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses outputs"]:
-        """The outputs of every pose."""
-        linear = self.constant + u @ self.skip.T
-        return linear + Polynomial(self.terms, u.shape[1]).evaluate(u) @ self.products.T
+        """The outputs of every pose, computed in float64 and given in float32."""
+        features = Polynomial(self.terms, u.shape[1])
+        out = np.empty((len(u), len(self.constant)), np.float32)
+        for start in range(0, len(u), _ROWS):
+            part = u[start : start + _ROWS]
+            linear = self.constant + part @ self.skip.T
+            out[start : start + _ROWS] = linear + features.evaluate(part) @ self.products.T
+        return out
 
 
 def no_polynomial(controls: int, outputs: int) -> PolynomialFit:
@@ -195,13 +206,6 @@ class Counted:
     u: Float[np.ndarray, "poses controls"]
     z: Float[np.ndarray, "poses outputs"]
     counts: Float[np.ndarray, "poses"]
-
-
-_RIDGE = 1e-8
-"""Share of the samples' squares that keeps the normal equations definite."""
-_SELECTION_ROWS = 4000
-_SELECTION_OUTPUTS = 64
-_ROWS = 4096
 
 
 def fit_polynomial(train: Counted, validation: Counted, most: int, degree: int, seed: int) -> PolynomialFit:

@@ -13,6 +13,7 @@ from bunraku.inversion.dataset import SampleSet
 ROWS = 512
 """Meshes held at a time."""
 _OVERSAMPLING = 16
+_SKETCH_BYTES = 256 * 2**20
 _LEAST_WEIGHT = 1e-3
 """Vertex weights below this share of the largest are raised to it: the basis must still say where they
 are."""
@@ -60,18 +61,18 @@ def reduce_samples(
     sketch, mean, energy = _sketch(samples, origin, root, width, seed, progress)
     q = _range(sketch, width, seed)
     controls, b = _gather(samples, "train", (root[:, None] * q.T).astype(np.float32), origin, progress)
-    centre = b.mean(axis=0, dtype=np.float64)
-    centred = (b - centre).astype(np.float64)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    centre, gram = _moments(b)
+    values, vectors = np.linalg.eigh(gram)
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
     left = np.maximum(energy - np.cumsum(values), 0) / max(energy, 1e-300)
     enough = np.flatnonzero(left <= explained**2)
-    kept = min(components, int(enough[0]) + 1 if len(enough) else len(values), width)
+    kept = min(components, int(enough[0]) + 1 if len(enough) else len(values))
     # Rows of `principal` are orthonormal in weighted coordinates; QR makes their unweighted span orthonormal.
     principal = (q.T @ vectors[:, :kept]) / root[:, None]
     orthonormal, r = np.linalg.qr(principal)
     turn = (vectors[:, :kept] @ r.T).astype(np.float32)
-    z = centred.astype(np.float32) @ turn
+    z = b @ turn
+    z -= (centre @ turn).astype(np.float32)
     validation = _gather(samples, "validation", orthonormal.astype(np.float32), mean)
     return Reduced(mean, orthonormal.T.copy(), float(np.sqrt(left[kept - 1])), controls, z, *validation)
 
@@ -87,7 +88,8 @@ def _sketch(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Random weighted offsets to find the range in; the exact mean mesh; the weighted squares about it."""
     rng = np.random.default_rng([seed, 0])
-    share = min(1.0, 8 * width / max(samples.count, 1))
+    rows = max(2 * width, min(8 * width, _SKETCH_BYTES // (4 * origin.size)))
+    share = min(1.0, rows / max(samples.count, 1))
     picked: list[np.ndarray] = []
     total, squares, seen = np.zeros(origin.size), 0.0, 0
     for _, vertices in samples.batches("train", ROWS):
@@ -111,18 +113,29 @@ def _range(sketch: np.ndarray, width: int, seed: int) -> np.ndarray:
     return np.linalg.qr(((q.T @ sketch.T) @ sketch).T)[0].T
 
 
+def _moments(b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of the rows and the sum of their outer products about it, in float64 but without a float64 copy of all."""
+    mean = b.mean(axis=0, dtype=np.float64)
+    gram = np.zeros((b.shape[1], b.shape[1]))
+    for start in range(0, len(b), 8 * ROWS):
+        part = b[start : start + 8 * ROWS] - mean
+        gram += part.T @ part
+    return mean, gram
+
+
 def _gather(
     samples: SampleSet, split: str, projection: np.ndarray | None, origin: np.ndarray, progress: Progress = silent
 ) -> tuple[np.ndarray, np.ndarray]:
     """Controls (N, C) and projected offsets (N, K) of a whole split, float32 coordinates."""
-    controls: list[np.ndarray] = [np.zeros((0, len(samples.spec)))]
-    width = origin.size if projection is None else projection.shape[1]
-    coordinates: list[np.ndarray] = [np.zeros((0, width), np.float32)]
-    seen = 0
+    wanted = len(samples.split(split))
+    controls = np.empty((wanted, len(samples.spec)))
+    coordinates = np.empty((wanted, origin.size if projection is None else projection.shape[1]), np.float32)
+    filled = 0
     for values, vertices in samples.batches(split, ROWS):
         offset = (vertices.reshape(len(vertices), -1) - origin).astype(np.float32)
-        controls.append(np.asarray(values, np.float64))
-        coordinates.append(offset if projection is None else offset @ projection)
-        seen += len(offset)
-        progress("basis", (samples.count + seen) / 2, samples.count)
-    return np.concatenate(controls), np.concatenate(coordinates)
+        rows = slice(filled, filled + len(offset))
+        controls[rows] = values
+        coordinates[rows] = offset if projection is None else offset @ projection
+        filled += len(offset)
+        progress("basis", (samples.count + filled) / 2, samples.count)
+    return controls[:filled], coordinates[:filled]
