@@ -25,7 +25,7 @@ from bunraku.inversion.align import IDENTITY, Alignment, align, moved
 from bunraku.inversion.approximation import Approximation
 from bunraku.inversion.encoder import Encoder, EncoderConfig, load_encoder, save_encoder, train_encoder
 from bunraku.inversion.evaluate import evaluate
-from bunraku.inversion.refine import FiniteDifferences, RefineConfig, refine
+from bunraku.inversion.refine import FiniteDifferences, RefineConfig, difference_step, refine
 from bunraku.inversion.solve import SolveConfig, continuous_branch, solve, vertex_weights
 
 
@@ -80,6 +80,7 @@ class _Costs:
         return Metrics(values, {"cpu_seconds": "s", "wall_seconds": "s"})
 
 
+SLOW_RIG_S = 0.05  # a rig that takes longer for a pose is not asked more often than needed to know it
 FIT_S = 0.06  # per control: what fitting an approximation takes besides the rig's own time, on one core
 
 
@@ -92,17 +93,25 @@ def plan(rig: Rig, frames: int, samples: int) -> Plan:
     """
     if isinstance(rig, DifferentiableRig):
         return Plan("derivatives", "the rig knows its derivatives: it is solved on directly")
-    poses = np.tile(rig.spec.neutral, (16, 1))
-    rig.evaluate(poses)
-    started = time.perf_counter()
-    rig.evaluate(poses)
-    each_s = (time.perf_counter() - started) / len(poses)
+    each_s = _evaluation_s(rig)
     direct_s = 5 * len(rig.spec) * frames * each_s
     fitted_s = samples * each_s + FIT_S * len(rig.spec)
     direct = f"finite differences {direct_s:.2g} s"
     fitted = f"sampling and fitting {fitted_s:.2g} s"
     reason = f"one evaluation takes {1e3 * each_s:.3g} ms: {direct}, {fitted}"
     return Plan("finite differences" if direct_s <= fitted_s else "approximation", reason)
+
+
+def _evaluation_s(rig: Rig) -> float:
+    """Seconds per pose: of one where that is slow, of a batch (after the first, which may have to load things) else."""
+    for poses in (1, 16, 16):
+        batch = np.tile(rig.spec.neutral, (poses, 1))
+        started = time.perf_counter()
+        rig.evaluate(batch)
+        each_s = (time.perf_counter() - started) / poses
+        if each_s > SLOW_RIG_S:
+            break
+    return each_s
 
 
 def invert(
@@ -218,7 +227,7 @@ def _check(rig: Rig, capture: MeshSequence, approximation: DifferentiableRig | N
 def _solved_on(rig: Rig, counted: Counted, approximation: DifferentiableRig | None) -> DifferentiableRig:
     if approximation is not None:
         return approximation
-    return rig if isinstance(rig, DifferentiableRig) else FiniteDifferences(counted)
+    return rig if isinstance(rig, DifferentiableRig) else FiniteDifferences(counted, difference_step(counted))
 
 
 def _alignment(rig: DifferentiableRig, capture: MeshSequence, progress: Progress) -> Alignment:

@@ -129,6 +129,17 @@ class _Seen:
         return own * (self.spec.range[:, None] * self.scale)
 
 
+def difference_step(rig: Rig) -> float:
+    """The step of finite differences, as a share of the range: about the root of the rig's precision.
+
+    Many rigs compute in single precision and answer in double: their positions are exact as float32.
+    """
+    spec = rig.spec
+    posed = rig.evaluate(np.clip(spec.neutral + 0.1 * spec.range, spec.lower, spec.upper)[None])
+    single = bool((posed == posed.astype(np.float32)).all())
+    return 1e-3 if single else 1e-6
+
+
 @dataclass(frozen=True, eq=False)
 class FiniteDifferences:
     """Any rig made differentiable by asking it once more per control. Every question is counted in `asked`."""
