@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "report": {"core"},
     "viewer": {"core"},
     "api": {"core", "formats", "compute", "rigs", "inversion", "imitation", "report"},
-    "cli": {"core", "api", "formats", "compute", "rigs", "inversion", "imitation", "report", "viewer"},
+    "demo": {"core", "api", "formats", "compute", "rigs", "inversion"},
+    "cli": {"core", "api", "demo", "formats", "compute", "rigs", "inversion", "imitation", "report", "viewer"},
     "": {"core", "api"},
 }
 """By folder or top-level file; every layer may import itself, and "" is the package's own `__init__`."""

@@ -1,0 +1,199 @@
+"""What a new user sees first: two rigs inverted on data that is made on the spot, everything kept in one folder.
+
+The cube is the published toy: sampled, approximated, a straight shot of it inverted by an encoder and by the solver.
+The figure is a skinned puppet: its own walk is baked, dirtied with noise, and won back as curves. Each step is a call
+of `api` with an output of its own, so that a demo that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from bunraku import api
+from bunraku.core.progress import Progress, silent
+
+KIND = "demo"
+CUBE = "cube:published"
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """What the demo makes."""
+
+    samples: int = 1000
+    """Poses of the cube to learn from, as published."""
+    frames: int = 128
+    """Length of the cube's shot, as published."""
+    animation: str = "walk"
+    """Which of the figure's animations is baked: walk or wave."""
+    noise: float = 0.002
+    """Standard deviation of the noise on each coordinate of the figure's mesh, as a share of its diagonal."""
+    smooth: float = 3e-3
+    """Weight of smoothness with which the noisy figure is inverted."""
+    seed: int = 0
+    """Of everything that is drawn at random."""
+
+
+def demo(
+    out: Path, cfg: DemoConfig | None = None, *, overwrite: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """Invert the cube and the figure into the folder `out`; the result holds a row for each way that was measured.
+
+    Raises:
+        BunrakuError: `out` holds something else, or a demo of other settings and `overwrite` is False.
+    """
+    from bunraku.core import artifact
+
+    cfg = cfg or DemoConfig()
+    output = artifact.open_output(out, KIND, asdict(cfg), seed=cfg.seed, overwrite=overwrite)
+    if output.result is not None:
+        return dict(output.result)
+    started = time.perf_counter()
+    result = {
+        "cube": _cube(out / "cube", cfg, progress),
+        "figure": _figure(out / "figure", cfg, progress),
+        "files": _files(out),
+        "wall_seconds": time.perf_counter() - started,
+        "out": str(out),
+    }
+    artifact.finish_output(out, {}, {}, result)
+    return result
+
+
+def _files(out: Path) -> dict[str, str]:
+    names = {
+        "cube curves": "cube/curves.csv",
+        "figure": "figure/figure.glb",
+        "figure curves": "figure/curves.csv",
+        "figure with the take as last animation": "figure/recovered.glb",
+    }
+    return {what: str(out / name) for what, name in names.items()}
+
+
+def _cube(folder: Path, cfg: DemoConfig, progress: Progress) -> list[dict[str, Any]]:
+    from bunraku.core.mesh_sequence import mesh_sequence
+    from bunraku.formats.npz import save_npz_sequence
+    from bunraku.inversion.draw import SampleConfig
+    from bunraku.inversion.fit import FitConfig
+    from bunraku.inversion.invert import InvertConfig
+    from bunraku.rigs.cube import Cube, animation
+
+    folder.mkdir(exist_ok=True)
+    rig, shot = Cube(published_vertices=True), folder / "shot.npz"
+    true = animation(cfg.frames, cfg.seed, straight=True)
+    # The true curves go beside the shot for the errors of controls; `invert` never sees them.
+    save_npz_sequence(shot, mesh_sequence(rig.evaluate(true.values), rig.faces, true.fps), true)
+    sampling = SampleConfig(cfg.samples, sampler="sobol", seed=cfg.seed)
+    api.sample(CUBE, folder / "samples", sampling, progress=progress)
+    fitted = api.fit(folder / "samples", folder / "model", FitConfig(seed=cfg.seed), progress=progress)
+    ways = {
+        "encoder": ("take_encoder", InvertConfig(method="encoder", refine=0, seed=cfg.seed)),
+        "solve": ("take_solve", InvertConfig(refine=0, seed=cfg.seed)),
+        "solve+refine": ("take", InvertConfig(refine=8, seed=cfg.seed)),
+    }
+    rows = [_published()]
+    for label, (name, how) in ways.items():
+        take = api.invert_file(shot, CUBE, folder / name, how, model=folder / "model", progress=progress)
+        cpu = take["cpu_seconds"] + fitted["cpu_seconds"]
+        rows.append(_row(label, take, {"evaluations_per_frame": how.refine, "cpu_seconds": cpu}))
+    api.export(folder / "take", folder / "curves.csv", overwrite=True)
+    return rows
+
+
+def _published() -> dict[str, Any]:
+    """The published recipe's figures: stored, since it takes minutes."""
+    stored = json.loads(resources.files("bunraku").joinpath("demo_figures.json").read_text("utf-8"))["published_recipe"]
+    return {
+        "way": stored["label"],
+        "mean_error": stored["mean_vertex_error"],
+        "max_error": None,
+        "control_error": None,
+        "evaluations_per_frame": 0,
+        "cpu_seconds": stored["cpu_seconds"],
+    }
+
+
+def _row(way: str, metrics: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "way": way,
+        "mean_error": metrics["mean_vertex_error"],
+        "max_error": metrics["max_vertex_error"],
+        "control_error": metrics["control_error"],
+        **more,
+    }
+
+
+def _figure(folder: Path, cfg: DemoConfig, progress: Progress) -> list[dict[str, Any]]:
+    from bunraku.formats.gltf import write_gltf
+    from bunraku.inversion.invert import InvertConfig
+    from bunraku.rigs.figure import figure
+
+    folder.mkdir(exist_ok=True)
+    rig, clean, capture = folder / "figure.glb", folder / "clean.npz", folder / "capture.npz"
+    write_gltf(rig, *figure())
+    api.bake(str(rig), cfg.animation, clean, fps=Fraction(24), overwrite=True)
+    _dirty(clean, capture, cfg)
+    rows = [_captured(rig, clean, capture)]
+    ways = {"frame by frame": ("take_rough", 0.0), "with smoothness": ("take", cfg.smooth)}
+    for label, (name, smooth) in ways.items():
+        how = InvertConfig(smooth=smooth, seed=cfg.seed)
+        spent = api.invert_file(capture, str(rig), folder / name, how, progress=progress)
+        metrics = _against(rig, clean, folder / name)
+        more = {"roughness": metrics["roughness"], "cpu_seconds": spent["cpu_seconds"]}
+        rows.append(_row(label, metrics, more))
+    api.export(folder / "take", folder / "curves.csv", overwrite=True)
+    api.export(folder / "take", folder / "recovered.glb", overwrite=True)
+    return rows
+
+
+def _dirty(clean: Path, capture: Path, cfg: DemoConfig) -> None:
+    """What a scanner might have seen of it: noise on every vertex, and no true curves beside it."""
+    import numpy as np
+
+    from bunraku.core.mesh_sequence import mesh_sequence
+    from bunraku.core.rig import diagonal
+    from bunraku.formats.npz import save_npz_sequence
+
+    sequence = api.load_sequence(clean)
+    sigma = cfg.noise * diagonal(sequence.vertices[0])
+    noise = np.random.default_rng(cfg.seed).normal(scale=sigma, size=sequence.vertices.shape)
+    save_npz_sequence(capture, mesh_sequence(sequence.vertices + noise, sequence.faces, sequence.fps))
+
+
+def _captured(rig: Path, clean: Path, capture: Path) -> dict[str, Any]:
+    """The capture itself as a row: how far its noise put it from the clean mesh, how rough the true curves are."""
+    import numpy as np
+
+    from bunraku.formats.npz import load_true_curves
+    from bunraku.inversion.evaluate import roughness
+
+    spec = api.open_rig(rig).spec
+    true = load_true_curves(clean, spec.names)
+    assert true is not None, "a baked animation carries its curves"
+    off = np.linalg.norm(api.load_sequence(capture).vertices - api.load_sequence(clean).vertices, axis=2)
+    row = {
+        "way": "the capture",
+        "mean_error": float(off.mean()),
+        "max_error": float(off.max()),
+    }
+    return {**row, "control_error": 0.0, "roughness": roughness(spec, true.ordered_as(spec)), "cpu_seconds": None}
+
+
+def _against(rig: Path, clean: Path, take: Path) -> Mapping[str, Any]:
+    """A take's metrics against the mesh and the curves as they were before the noise."""
+    from bunraku.formats.npz import load_true_curves
+    from bunraku.inversion.evaluate import evaluate
+
+    opened = api.open_rig(rig)
+    true = load_true_curves(clean, opened.spec.names)
+    assert true is not None, "a baked animation carries its curves"
+    solved = api.load_take(take).curves.ordered_as(opened.spec)
+    mesh = api.load_sequence(clean)
+    return evaluate(opened, mesh, solved, true_controls=true.ordered_as(opened.spec)).metrics.values
