@@ -89,22 +89,31 @@ def align(
     candidates = _candidates(probes, fits, neutral)
     few = _first(probes, SOLVED)
     for candidate in candidates:
-        if _exchanges_up(candidate, fits) and solved_error(candidate.apply(few)) <= EXACT:
+        if candidate.scale == 1 and _exchanges_up(candidate, fits) and solved_error(candidate.apply(few)) <= EXACT:
             return candidate
     identity_error = solved_error(few)
     if identity_error <= EXACT:
         return IDENTITY
-    best, best_error = IDENTITY, identity_error
-    for candidate in candidates:
-        error = solved_error(candidate.apply(few))
-        if error < best_error:
-            best, best_error = candidate, error
+    errors = [solved_error(candidate.apply(few)) for candidate in candidates]
+    best_error = min(errors, default=np.inf)
     if identity_error > BETTER * best_error:
+        enough = max(EXACT, 1.1 * best_error)
+        best = _simplest([c for c, error in zip(candidates, errors, strict=True) if error <= enough], fits)
         return _polished(best, few, solved_error) if best.scale not in _known_scales() else best
-    for candidate in candidates:
-        if _exchanges_up(candidate, fits) and solved_error(candidate.apply(few)) <= 1.1 * identity_error:
+    for candidate, error in zip(candidates, errors, strict=True):
+        if candidate.scale == 1 and _exchanges_up(candidate, fits) and error <= 1.1 * identity_error:
             return candidate
     return IDENTITY
+
+
+def _simplest(tied: list[Alignment], fits: list[_Similarity]) -> Alignment:
+    """Of candidates that the rig follows equally well (its root can turn and shift): an exchanged up axis where the
+    frames lie that way, else the axes as they are; and no offset where none is needed.
+    """
+    return min(
+        tied,
+        key=lambda c: (not _exchanges_up(c, fits), not np.array_equal(c.axes, np.eye(3)), bool(c.offset.any())),
+    )
 
 
 def _first(probes: MeshSequence, count: int) -> MeshSequence:
@@ -203,9 +212,7 @@ def _snapped(scale: float) -> float:
 
 def _exchanges_up(candidate: Alignment, fits: list[_Similarity]) -> bool:
     """The candidate turns y into z or back without mirroring, and four frames in five lie that way."""
-    if candidate.scale != 1 or candidate.offset.any() or np.linalg.det(candidate.axes) < 0:
-        return False
-    if candidate.axes[1, 1] != 0:
+    if candidate.offset.any() or np.linalg.det(candidate.axes) < 0 or candidate.axes[1, 1] != 0:
         return False
     # ‖R − P‖² = 6 − 2⟨R, P⟩ for rotations
     near = [BETTER * (6 - 2 * (fit.matrix * candidate.axes).sum()) < 6 - 2 * np.trace(fit.matrix) for fit in fits]
