@@ -1,0 +1,53 @@
+"""The examples run as a newcomer runs them: each a process of its own, one after the other, in an empty folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(folder, name, *words):
+    command = [sys.executable, str(EXAMPLES / name), *map(str, words)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("examples")
+
+
+def test_the_three_steps_of_the_toy(folder):
+    assert "1000 poses" in run(folder, "01_sample.py")
+    assert "Learnt from 1000 samples" in run(folder, "02_fit.py")
+    said = run(folder, "03_invert.py")
+    exact = next(line for line in said.splitlines() if line.startswith("8 true evaluations"))
+    assert float(exact.split("mean vertex error ")[1].split(",")[0]) < 1e-8
+    header, *rows = (folder / "out" / "cube" / "curves.csv").read_text().splitlines()
+    assert header == "frame,time_s,rx,ry,rz,sx,sy,sz"
+    assert len(rows) == 128
+
+
+def test_the_third_step_makes_what_is_not_there(folder):
+    assert "Curves to look at" in run(folder, "03_invert.py", folder / "alone")
+    assert (folder / "alone" / "model" / "manifest.json").exists()
+
+
+def test_a_real_character_is_the_puppet_when_none_is_given(folder):
+    assert "3802 vertices" in run(folder, "04_gltf.py")
+    assert (folder / "out" / "gltf" / "recovered.glb").exists()
+
+
+def test_a_real_character_of_ones_own(folder, data_dir):
+    said = run(folder, "04_gltf.py", data_dir / "rigs" / "CesiumMan.glb", folder / "own")
+    assert "3273 vertices" in said
+    assert (folder / "own" / "curves.csv").exists()
+
+
+def test_every_example_is_run_here():
+    run_here = Path(__file__).read_text()
+    assert all(f'"{file.name}"' in run_here for file in EXAMPLES.glob("*.py"))
