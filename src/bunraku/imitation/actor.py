@@ -1,0 +1,116 @@
+"""The networks while they learn: a Gaussian policy and an estimate of returns."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+
+from bunraku.imitation.observations import Slot
+from bunraku.imitation.policy import Activation, Normaliser, Policy, PolicyConfig, normalised
+
+_ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "silu": nn.SiLU, "tanh": nn.Tanh}
+_SMALL = 0.01
+"""Gain of a policy's last layer: training starts from actions near zero."""
+
+
+class Actor(nn.Module):
+    """π(a|s) = N(μ(s), σ²), σ the same everywhere, s as the normaliser shows it."""
+
+    def __init__(self, observation_size: int, action_size: int, cfg: PolicyConfig, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.activation: Activation = cfg.activation
+        self.normalise = cfg.normalise
+        self.normaliser = Normaliser.nothing(observation_size)
+        self.mean = network((observation_size, *cfg.hidden, action_size), cfg.activation, _SMALL, rng)
+        start = torch.full((action_size,), float(np.log(cfg.deviation)))
+        self.log_deviation = nn.Parameter(start, requires_grad=cfg.learn_deviation)
+
+    def look(self, observation: Float[np.ndarray, "*steps observation"]) -> Tensor:
+        """Observations as the networks see them."""
+        return torch.from_numpy(normalised(observation, self.normaliser.mean, self.normaliser.deviation))
+
+    def learn_to_look(self, observation: Float[np.ndarray, "*steps observation"]) -> None:
+        """Take more observations into the normaliser."""
+        if self.normalise:
+            self.normaliser = self.normaliser.seen(observation)
+
+    def jittered(
+        self, observation: Float[np.ndarray, "count observation"], rng: np.random.Generator
+    ) -> Float32[np.ndarray, "count action"]:
+        """a = μ(s) + σ·ε, ε from N(0, 1)."""
+        with torch.inference_mode():
+            mean = self.mean(self.look(observation)).numpy()
+            deviation = self.log_deviation.exp().numpy()
+        return mean + deviation * rng.standard_normal(mean.shape, dtype=np.float32)
+
+    def policy(self, layout: tuple[Slot, ...]) -> Policy:
+        """As it is now, frozen."""
+        return Policy(layers_of(self.mean), self.activation, self.normaliser.mean, self.normaliser.deviation, layout)
+
+
+def network(widths: Sequence[int], activation: Activation, last_gain: float, rng: np.random.Generator) -> nn.Sequential:
+    """Linear layers with an activation between them, orthogonal weights (Saxe et al. 2014) and zero biases."""
+    modules: list[nn.Module] = []
+    for i, (wide, narrow) in enumerate(pairwise(widths)):
+        # Made without values, so that torch's global generator is not asked.
+        linear = nn.Linear(wide, narrow, device="meta").to_empty(device="cpu")
+        gain = last_gain if i + 2 == len(widths) else 2.0**0.5
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(gain * _orthogonal(narrow, wide, rng)))
+            linear.bias.zero_()
+        modules += [linear, _ACTIVATIONS[activation]()]
+    return nn.Sequential(*modules[:-1])
+
+
+def _orthogonal(rows: int, columns: int, rng: np.random.Generator) -> Float32[np.ndarray, "rows columns"]:
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    return (q if rows >= columns else q.T).astype(np.float32)
+
+
+def layers_of(net: nn.Sequential) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """A copy of the weights and biases of its linear layers."""
+    arrays = [parameter.detach().numpy().copy() for parameter in net.parameters()]
+    return tuple(zip(arrays[::2], arrays[1::2], strict=True))
+
+
+def parameters_of(module: nn.Module, optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, np.ndarray]:
+    """A copy of a module's parameters and of what Adam remembers of each, by name; plain arrays for a checkpoint."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, parameter in module.named_parameters():
+        arrays[f"{prefix}{name}"] = parameter.detach().numpy().copy()
+        for key, value in optimiser.state.get(parameter, {}).items():
+            arrays[f"{prefix}{name}:{key}"] = np.atleast_1d(value.numpy()).copy()
+    return arrays
+
+
+def set_parameters(
+    module: nn.Module, optimiser: torch.optim.Optimizer, prefix: str, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """The opposite of `parameters_of`."""
+    for name, parameter in module.named_parameters():
+        with torch.no_grad():
+            parameter.copy_(torch.from_numpy(arrays[f"{prefix}{name}"]))
+        if f"{prefix}{name}:step" in arrays:
+            moments = {
+                key: torch.from_numpy(arrays[f"{prefix}{name}:{key}"].copy()) for key in ("exp_avg", "exp_avg_sq")
+            }
+            step = torch.tensor(float(arrays[f"{prefix}{name}:step"][0]))
+            optimiser.state[parameter] = {"step": step, **moments}
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """A second torch thread slows nets of this size down on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,105 @@
+"""What the training loop knows of a learner, and the learners' settings; without torch, which the learners need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from bunraku.core.errors import BunrakuError
+from bunraku.imitation.rollout import Segment
+
+if TYPE_CHECKING:
+    from bunraku.imitation.actor import Actor
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Proximal policy optimisation."""
+
+    discount: float = 0.95
+    """γ: what a reward one step later is worth."""
+    trace: float = 0.95
+    """λ: how far advantages trust rewards rather than the critic."""
+    clip: float = 0.2
+    """ε: how far the policy's densities may change, as a share, before a change earns nothing more."""
+    epochs: int = 4
+    """Passes over a segment."""
+    minibatch: int = 1024
+    """Steps of experience in one gradient step."""
+    rate: float = 1e-3
+    """The policy's learning rate at the start."""
+    target_kl: float = 0.01
+    """The policy's learning rate is adapted so that an update moves it about so far [nat]; 0 keeps the rate."""
+    rate_factor: float = 1.5
+    """By how much the learning rate changes at once."""
+    least_rate: float = 1e-5
+    """The policy's learning rate never falls below."""
+    greatest_rate: float = 1e-2
+    """The policy's learning rate never rises above."""
+    critic_rate: float = 1e-3
+    """The critic's learning rate."""
+    entropy: float = 0.0
+    """Weight of a bonus for keeping the policy's deviation large."""
+    value_clip: float = 0.0
+    """Values may change so far in an update before a change earns nothing more; 0 for no such bound."""
+    greatest_gradient: float = 1.0
+    """Longer gradients are shortened to this norm; 0 leaves them."""
+    reward_scale: float = 0.1
+    """Rewards are multiplied by it, so that the critic's targets are near 1."""
+
+
+@dataclass(frozen=True)
+class AWRConfig:
+    """Advantage-weighted regression."""
+
+    discount: float = 0.9
+    """γ: what a reward one step later is worth."""
+    epochs: int = 40
+    """Passes over a session's samples, for each of the two networks."""
+    minibatch: int = 64
+    """Samples in one gradient step."""
+    rate: float = 1e-3
+    """Learning rate of both networks."""
+    validation: float = 0.3
+    """Share of the samples that the value network does not learn from but is judged by."""
+    patience: int = 8
+    """The value network stops after so many epochs without a better validation error, and goes back to its best."""
+
+
+class Learner(Protocol):
+    """Something that gets better from segments of experience."""
+
+    @property
+    def actor(self) -> Actor:
+        """The policy that acts, and learns."""
+        ...
+
+    def learn(self, segment: Segment, rng: np.random.Generator) -> dict[str, float]:
+        """Take what a segment teaches; losses and other numbers of the update, by name.
+
+        Raises:
+            BunrakuError: a loss is not finite.
+        """
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that decides how learning goes on, as a copy."""
+        ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go back to a state."""
+        ...
+
+
+def check_loss(loss: float) -> None:
+    """Refuse to go on from a loss that is not a finite number.
+
+    Raises:
+        BunrakuError: it is not.
+    """
+    if not math.isfinite(loss):
+        raise BunrakuError("the loss is not a finite number; training stopped (a smaller learning rate may help)")
