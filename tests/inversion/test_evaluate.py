@@ -30,7 +30,7 @@ def test_every_metric_by_hand():
     )
     distances = np.array([[0, 0], [1, 0.01], [0, 0.5]])
     values = found.metrics.values
-    assert values["frames"], values["vertices"] == (3, 2)
+    assert (values["frames"], values["vertices"]) == (3, 2)
     assert values["controls"] == 2
     assert values["missing_vertices"] == 0
     assert values["mean_vertex_error"] == pytest.approx(1.51 / 6)
@@ -94,7 +94,7 @@ def test_rotations_err_by_their_angle_over_a_full_turn():
     everything = np.ones(4, bool)
     expected = ((np.pi / 2 + 0.1) / (2 * np.pi) + 0.5 / 2) / 4
     assert control_error(spec, found, true, everything) == pytest.approx(expected)
-    same_pose = true + [[0, 0, 2 * np.pi, 0]]
+    same_pose = true + np.array([[0, 0, 2 * np.pi, 0]])
     assert control_error(spec, same_pose, true, everything) == pytest.approx(0, abs=1e-12)
 
 

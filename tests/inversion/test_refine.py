@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_no_budget_leaves_the_answer_and_asks_nothing():
 def test_more_evaluations_are_never_worse_and_ten_are_exact():
     linear, rig, shot, true, start = problem()
     errors = [refine(rig.evaluate, linear, shot, start, RefineConfig(n)).relative_rms for n in range(1, 11)]
-    for fewer, more in zip(errors, errors[1:], strict=False):
+    for fewer, more in pairwise(errors):
         assert (more <= fewer).all()
     assert errors[-1].max() < 1e-6 * errors[0].max()
     found = refine(rig.evaluate, linear, shot, start, RefineConfig(16))

@@ -10,7 +10,7 @@ from bunraku.core.rig import diagonal, restrict
 from bunraku.core.rotations import geodesic_angle, quat_from_rotvec
 from bunraku.inversion import solve as module
 from bunraku.inversion.solve import SolveConfig, box_step, continuous_branch, solve
-from small_rigs import Linear, linear_rig, limbed_rig
+from small_rigs import Linear, limbed_rig, linear_rig
 
 
 def motion(rig, frames=8, seed=0, size=0.5):

@@ -193,7 +193,8 @@ def remeasure(rig: Rig, capture: MeshSequence, take: Take, true_curves: Curves |
     What was spent, and which controls were observable, stays as recorded.
     """
     whole, columns = (rig.whole, rig.columns) if isinstance(rig, Restricted) else (rig, np.arange(len(rig.spec)))
-    controls = take.curves.ordered_as(whole.spec)[:, columns]
+    # Contiguous, as they were when first measured: sums then round alike.
+    controls = np.ascontiguousarray(take.curves.ordered_as(whole.spec)[:, columns])
     seen_by = Observability(*(_recorded(rig, take, kind) for kind in ("unobservable", "interchangeable")))
     true_controls = _true_controls(rig, true_curves)
     placed = moved(capture, take.alignment)
