@@ -63,11 +63,11 @@ def test_the_cube_is_learnt_to_a_thousandth_without_a_network():
     assert error(model, Cube(), rng.random((500, 6))) < 0.004
 
 
-def test_the_face_is_learnt_to_a_third_of_a_millimetre():
+def test_the_face_is_learnt_to_half_a_millimetre_from_few_samples():
     rig = Face()
-    poses = draw(rig.spec, SampleConfig(samples=4000, active=16.0), np.arange(4000))
+    poses = draw(rig.spec, SampleConfig(samples=1600, active=16.0), np.arange(1600))
     model = fit(sample_set(rig, poses))
-    assert error(model, rig, animation(rig, 96, seed=3).values[::6]) < 0.33
+    assert error(model, rig, animation(rig, 96, seed=3).values[::6]) < 0.5
     assert error(model, rig, rig.spec.neutral[None]) < 0.2
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from bunraku.compute.threads import one_thread
 from bunraku.core import artifact
 from bunraku.core.controls import ControlSpec, control_spec
 from bunraku.core.mesh_sequence import MeshSequence
@@ -111,9 +112,20 @@ def train_encoder(
     that come out, in its coordinates; of the weights those with the least error on the capture are kept.
     Without a capture it is trained on drawn poses alone. `out`, an existing folder, holds checkpoints.
     """
+    with one_thread():
+        return _train(model, capture, cfg or EncoderConfig(), out, device, progress)
+
+
+def _train(
+    model: Approximation,
+    capture: MeshSequence | None,
+    cfg: EncoderConfig,
+    out: Path | None,
+    device: str,
+    progress: Progress,
+) -> Encoder:
     from bunraku.inversion.encoder_training import EncoderTask, train
 
-    cfg = cfg or EncoderConfig()
     spec = model.spec
     poses = draw(spec, SampleConfig(samples=cfg.samples, active=cfg.active, seed=cfg.seed), np.arange(cfg.samples))
     z = model.coordinates(poses)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bunraku.core.progress import Progress
 from bunraku.inversion.approximation import LEAK, Approximation
 from bunraku.inversion.network import Layers
-from bunraku.inversion.network_training import CHECKPOINT_EVERY_S, State, one_cycle, one_thread, restore, save
+from bunraku.inversion.network_training import CHECKPOINT_EVERY_S, State, one_cycle, one_torch_thread, restore, save
 
 if TYPE_CHECKING:
     from bunraku.inversion.encoder import EncoderConfig
@@ -92,7 +92,7 @@ def _tensor(array: np.ndarray, device: str) -> Tensor:
 
 def train(task: EncoderTask, cfg: EncoderConfig, out: Path | None, device: str, progress: Progress) -> Layers:
     """The layers of the best encoder, its last bias holding the constraint at neutral."""
-    with one_thread(cfg.hidden, device):
+    with one_torch_thread(cfg.hidden, device):
         return _Training(task, cfg, out, device).run(progress)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from bunraku.compute.threads import one_thread
 from bunraku.core import artifact
 from bunraku.core.progress import Progress, silent
 from bunraku.inversion.approximation import Approximation
@@ -84,7 +85,13 @@ def fit(
     the same call after an interruption goes on from there to the same weights. `weights` makes some vertices count
     more in the choice of the basis.
     """
-    cfg = cfg or FitConfig()
+    with one_thread():
+        return _fit(samples, cfg or FitConfig(), out, device, weights, progress)
+
+
+def _fit(
+    samples: SampleSet, cfg: FitConfig, out: Path | None, device: str, weights: np.ndarray | None, progress: Progress
+) -> Approximation:
     reduced = _reduced(samples, cfg, out, weights, progress)
     spec = samples.spec
     centre = spec.neutral if cfg.standardise else np.zeros(len(spec))

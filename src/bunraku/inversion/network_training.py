@@ -41,7 +41,7 @@ def train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progres
 
     `out`, an existing folder, holds the checkpoint: the same call goes on from there to the same weights.
     """
-    with one_thread(cfg.hidden, device):
+    with one_torch_thread(cfg.hidden, device):
         return _train(task, cfg, out, device, progress)
 
 
@@ -199,7 +199,7 @@ def restore(
 
 
 @contextlib.contextmanager
-def one_thread(widths: tuple[int, ...], device: str) -> Iterator[None]:
+def one_torch_thread(widths: tuple[int, ...], device: str) -> Iterator[None]:
     """A second thread slows nets of this size down on a busy machine."""
     before = torch.get_num_threads()
     if device == "cpu" and max(widths, default=0) <= 1024:

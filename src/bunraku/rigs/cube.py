@@ -89,9 +89,7 @@ class Cube:
             corners[7] = corners[4]
         return corners
 
-    def evaluate(
-        self, controls: Float[np.ndarray, "poses controls"]
-    ) -> Float[np.ndarray, "poses vertices 3"]:
+    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
         """The eight corners of every pose, in float64."""
         controls = np.asarray(controls, np.float64)
         angles = (controls[:, :3] - 0.5) * (np.pi / 2)

@@ -69,9 +69,7 @@ class Face:
         eyes = 9.0 * np.exp(-(((np.abs(head[:, 0]) - 32) / 15) ** 2) - ((head[:, 1] - 22) / 12) ** 2)
         return head + sphere.reshape(-1, 3) * (np.where(head[:, 2] > 0, nose - eyes, 0.0))[:, None]
 
-    def evaluate(
-        self, controls: Float[np.ndarray, "poses controls"]
-    ) -> Float[np.ndarray, "poses vertices 3"]:
+    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
         """The mesh of every pose, in float64 millimetres."""
         controls = np.asarray(controls, np.float64)
         mesh = np.empty((len(controls), *self.neutral.shape))
@@ -154,9 +152,7 @@ class Face:
         """One smooth local shape per anchor: a Gaussian bump in a random direction with a gentle twist."""
         count = len(anchors)
         direction = rng.standard_normal((count, 1, 3))
-        direction *= (
-            size_mm * rng.uniform(0.5, 1.0, (count, 1, 1)) / np.linalg.norm(direction, axis=-1, keepdims=True)
-        )
+        direction *= size_mm * rng.uniform(0.5, 1.0, (count, 1, 1)) / np.linalg.norm(direction, axis=-1, keepdims=True)
         away = self.neutral - anchors[:, None]
         radius = rng.uniform(*radius_mm, (count, 1))
         bump = np.exp(-0.5 * (np.linalg.norm(away, axis=-1) / radius) ** 2)
