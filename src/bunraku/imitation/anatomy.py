@@ -1,0 +1,190 @@
+"""Where a character's joints lie in MuJoCo's vectors, and its bodies' positions: for whole batches of states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from jaxtyping import Float, Int
+
+from bunraku.core.rotations import matrix_from_quat, quat_from_rotvec, quat_multiply, quat_rotate
+
+_KINDS = mujoco.mjtJoint
+_FREE, _BALL, _SLIDE, _HINGE = (
+    int(_KINDS.mjJNT_FREE),
+    int(_KINDS.mjJNT_BALL),
+    int(_KINDS.mjJNT_SLIDE),
+    int(_KINDS.mjJNT_HINGE),
+)
+
+_NARROW = 0.9 * np.pi
+"""A joint whose range stays below this has a rotation vector without a jump."""
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """One joint: its place in qpos and qvel."""
+
+    name: str
+    kind: int
+    q: int
+    v: int
+    axis: Float[np.ndarray, "3"]
+    anchor: Float[np.ndarray, "3"]
+    zero: float
+    """qpos of a hinge or slide at which the body is where the file puts it."""
+    narrow: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One body, its place under its parent and its joints."""
+
+    name: str
+    parent: int
+    pos: Float[np.ndarray, "3"]
+    quat: Float[np.ndarray, "4"]
+    joints: tuple[Joint, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """Index arrays by kind of coordinate; a free joint counts as three linear coordinates and one quaternion.
+
+    Rotations are all hinges, then all quaternions, each in the model's order: the order of every "rotations"
+    axis.
+    """
+
+    rotations: tuple[str, ...]
+    hinge_q: Int[np.ndarray, "hinges"]
+    hinge_v: Int[np.ndarray, "hinges"]
+    quat_q: Int[np.ndarray, "quats 4"]
+    quat_v: Int[np.ndarray, "quats 3"]
+    linear_q: Int[np.ndarray, "linears"]
+    linear_v: Int[np.ndarray, "linears"]
+    narrow: tuple[bool, ...]
+    """By rotation: its range keeps it away from half a turn."""
+    bodies: tuple[Body, ...]
+    """In MuJoCo's order, the world first, parents before children."""
+    mass: Float[np.ndarray, "bodies"]
+    centre: Float[np.ndarray, "bodies 3"]
+    """Each body's centre of mass in its own frame."""
+    effector_bodies: Int[np.ndarray, "effectors"]
+    effector_pos: Float[np.ndarray, "effectors 3"]
+    """In the body's frame."""
+
+
+def anatomy(model: mujoco.MjModel) -> Anatomy:
+    """Read a compiled model. End effectors are its sites; without sites, the centres of mass of its last bodies."""
+    joints = [_joint(model, i) for i in range(model.njnt)]
+    hinges = [j for j in joints if j.kind == _HINGE]
+    quats = [j for j in joints if j.kind in (_BALL, _FREE)]
+    # A free joint's qpos is position then quaternion (3 + 4), its qvel linear then angular (3 + 3).
+    quat_q = [j.q + (3 if j.kind == _FREE else 0) for j in quats]
+    quat_v = [j.v + (3 if j.kind == _FREE else 0) for j in quats]
+    linear = [(j.q + k, j.v + k) for j in joints for k in range({_SLIDE: 1, _FREE: 3}.get(j.kind, 0))]
+    bodies = tuple(_body(model, i, joints) for i in range(model.nbody))
+    effector_bodies, effector_pos = _effectors(model)
+    return Anatomy(
+        rotations=tuple(j.name for j in [*hinges, *quats]),
+        hinge_q=np.array([j.q for j in hinges], np.int64),
+        hinge_v=np.array([j.v for j in hinges], np.int64),
+        quat_q=np.array(quat_q, np.int64).reshape(-1, 1) + np.arange(4),
+        quat_v=np.array(quat_v, np.int64).reshape(-1, 1) + np.arange(3),
+        linear_q=np.array([q for q, _ in linear], np.int64),
+        linear_v=np.array([v for _, v in linear], np.int64),
+        narrow=tuple(j.narrow for j in [*hinges, *quats]),
+        bodies=bodies,
+        mass=np.array(model.body_mass),
+        centre=np.array(model.body_ipos),
+        effector_bodies=effector_bodies,
+        effector_pos=effector_pos,
+    )
+
+
+def _joint(model: mujoco.MjModel, i: int) -> Joint:
+    q, kind = int(model.jnt_qposadr[i]), int(model.jnt_type[i])
+    reach = float(np.abs(model.jnt_range[i]).max())
+    return Joint(
+        model.joint(i).name or f"joint {i}",
+        kind,
+        q,
+        int(model.jnt_dofadr[i]),
+        np.array(model.jnt_axis[i]),
+        np.array(model.jnt_pos[i]),
+        float(model.qpos0[q]),
+        bool(model.jnt_limited[i]) and reach < _NARROW,
+    )
+
+
+def _body(model: mujoco.MjModel, i: int, joints: list[Joint]) -> Body:
+    first, count = int(model.body_jntadr[i]), int(model.body_jntnum[i])
+    own = tuple(joints[first : first + count]) if count else ()
+    parent, pos, quat = int(model.body_parentid[i]), np.array(model.body_pos[i]), np.array(model.body_quat[i])
+    return Body(model.body(i).name, parent, pos, quat, own)
+
+
+def _effectors(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
+    if model.nsite:
+        return np.array(model.site_bodyid, np.int64), np.array(model.site_pos)
+    parents = {int(parent) for parent in model.body_parentid[1:]}
+    last = np.array([i for i in range(1, model.nbody) if i not in parents], np.int64)
+    return last, np.array(model.body_ipos[last])
+
+
+def body_poses_w(
+    body: Anatomy, qpos: Float[np.ndarray, "count nq"]
+) -> tuple[Float[np.ndarray, "count bodies 3"], Float[np.ndarray, "count bodies 4"]]:
+    """World positions [m] and rotations (wxyz) of all bodies: MuJoCo's forward kinematics, for a batch.
+
+    Within a body the joints act one after the other, each about its anchor.
+    """
+    count, bodies = len(qpos), len(body.bodies)
+    pos, quat = np.zeros((count, bodies, 3)), np.zeros((count, bodies, 4))
+    quat[:, 0, 0] = 1.0
+    for i, each in enumerate(body.bodies[1:], start=1):
+        p = pos[:, each.parent] + quat_rotate(quat[:, each.parent], each.pos)
+        r = quat_multiply(quat[:, each.parent], np.broadcast_to(each.quat, (count, 4)))
+        for joint in each.joints:
+            p, r = _moved(joint, qpos, p, r)
+        pos[:, i], quat[:, i] = p, r
+    return pos, quat
+
+
+def _moved(joint: Joint, qpos: np.ndarray, p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A body's pose after one of its joints."""
+    if joint.kind == _FREE:
+        return qpos[:, joint.q : joint.q + 3], _unit(qpos[:, joint.q + 3 : joint.q + 7])
+    if joint.kind == _SLIDE:
+        return p + quat_rotate(r, joint.axis) * (qpos[:, joint.q, None] - joint.zero), r
+    anchor = p + quat_rotate(r, joint.anchor)
+    if joint.kind == _BALL:
+        turn = _unit(qpos[:, joint.q : joint.q + 4])
+    else:
+        turn = quat_from_rotvec(joint.axis * (qpos[:, joint.q, None] - joint.zero))
+    r = quat_multiply(r, turn)
+    return anchor - quat_rotate(r, joint.anchor), r
+
+
+def _unit(quat: np.ndarray) -> np.ndarray:
+    return quat / np.linalg.norm(quat, axis=-1, keepdims=True)
+
+
+def points_w(
+    pos_w: Float[np.ndarray, "count bodies 3"],
+    quat_w: Float[np.ndarray, "count bodies 4"],
+    bodies: Int[np.ndarray, "points"],
+    local: Float[np.ndarray, "points 3"],
+) -> Float[np.ndarray, "count points 3"]:
+    """World positions of points given in the frames of bodies."""
+    turned = np.einsum("npij,pj->npi", matrix_from_quat(quat_w[:, bodies]), local)
+    return pos_w[:, bodies] + turned
+
+
+def centre_of_mass_w(
+    body: Anatomy, pos_w: Float[np.ndarray, "count bodies 3"], quat_w: Float[np.ndarray, "count bodies 4"]
+) -> Float[np.ndarray, "count 3"]:
+    """The whole character's centre of mass [m]; bodies fixed to the world count too, and cancel in differences."""
+    centres = points_w(pos_w, quat_w, np.arange(len(body.mass)), body.centre)
+    return np.einsum("b,nbi->ni", body.mass / body.mass.sum(), centres)
