@@ -31,6 +31,7 @@ from bunraku.inversion.solve import solve
 from bunraku.rigs.face import Face, animation
 
 SAMPLES, FRAMES = 4000, 96
+FIRST_SHOT = 100  # shots that nothing in the package was chosen by: its defaults were, by shots 0 to 2
 
 
 def blendshapes(rig: Face, target: np.ndarray) -> np.ndarray:
@@ -92,19 +93,19 @@ def main() -> None:
     seeds = parser.parse_args().seeds
     load = os.getloadavg()[0]
     with one_thread():
-        runs = [measure(Face(), seed) for seed in range(seeds)]
+        runs = [measure(Face(), FIRST_SHOT + seed) for seed in range(seeds)]
     medians = []
     for rows in zip(*runs, strict=True):
         numbers = [name for name, value in rows[0].items() if isinstance(value, float)]
         fixed = {"method": rows[0]["method"], "evaluations": rows[0]["evaluations"]}
         medians.append({**fixed, **{n: float(np.median([float(r[n]) for r in rows])) for n in numbers}})
     rig = Face()
-    moved = [rig.evaluate(animation(rig, FRAMES, seed).values) - rig.neutral for seed in range(seeds)]
+    moved = [rig.evaluate(animation(rig, FRAMES, FIRST_SHOT + k).values) - rig.neutral for k in range(seeds)]
     motion = float(np.median([np.linalg.norm(offset, axis=2).mean() for offset in moved]))
     title = f"Face, {SAMPLES} sparse samples, {FRAMES} frames, {motion:.1f} mm mean motion, medians of {seeds} shots"
     print_table(title, medians)
     config = {"seeds": seeds, "samples": SAMPLES, "frames": FRAMES, "threads": 1, "load_at_start": load}
-    rows = [{"seed": seed, **row} for seed, run in enumerate(runs) for row in run]
+    rows = [{"seed": FIRST_SHOT + seed, **row} for seed, run in enumerate(runs) for row in run]
     record("rig_face", config, rows, medians=medians, mean_motion_mm=motion)
 
 

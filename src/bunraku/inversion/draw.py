@@ -31,7 +31,7 @@ class SampleConfig:
     """sparse: few controls active at once; sobol: evenly over all ranges; curves: around given curves."""
     seed: int = 0
     """Another seed draws other poses."""
-    active: float = 8.0
+    active: float = 12.0
     """Mean number of controls that are active at once (sparse, and what is varied by curves)."""
     spread: float = 0.1
     """How far the sampler "curves" strays from its curves: a standard deviation, as a share of each range."""
