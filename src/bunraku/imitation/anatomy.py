@@ -34,7 +34,14 @@ class Joint:
     anchor: Float[np.ndarray, "3"]
     zero: float
     """qpos of a hinge or slide at which the body is where the file puts it."""
-    narrow: bool
+    low: float
+    high: float
+    """Limits of a hinge or slide; the angle that a ball may turn by is `high`. Infinite without limits."""
+
+    @property
+    def narrow(self) -> bool:
+        """The range keeps it away from half a turn."""
+        return max(-self.low, self.high) < _NARROW
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +70,8 @@ class Anatomy:
     quat_v: Int[np.ndarray, "quats 3"]
     linear_q: Int[np.ndarray, "linears"]
     linear_v: Int[np.ndarray, "linears"]
-    narrow: tuple[bool, ...]
-    """By rotation: its range keeps it away from half a turn."""
+    turning: tuple[Joint, ...]
+    """The joint behind each rotation."""
     bodies: tuple[Body, ...]
     """In MuJoCo's order, the world first, parents before children."""
     mass: Float[np.ndarray, "bodies"]
@@ -94,7 +101,7 @@ def anatomy(model: mujoco.MjModel) -> Anatomy:
         quat_v=np.array(quat_v, np.int64).reshape(-1, 1) + np.arange(3),
         linear_q=np.array([q for q, _ in linear], np.int64),
         linear_v=np.array([v for _, v in linear], np.int64),
-        narrow=tuple(j.narrow for j in [*hinges, *quats]),
+        turning=(*hinges, *quats),
         bodies=bodies,
         mass=np.array(model.body_mass),
         centre=np.array(model.body_ipos),
@@ -105,7 +112,7 @@ def anatomy(model: mujoco.MjModel) -> Anatomy:
 
 def _joint(model: mujoco.MjModel, i: int) -> Joint:
     q, kind = int(model.jnt_qposadr[i]), int(model.jnt_type[i])
-    reach = float(np.abs(model.jnt_range[i]).max())
+    low, high = (float(x) for x in model.jnt_range[i]) if model.jnt_limited[i] else (-np.inf, np.inf)
     return Joint(
         model.joint(i).name or f"joint {i}",
         kind,
@@ -114,7 +121,8 @@ def _joint(model: mujoco.MjModel, i: int) -> Joint:
         np.array(model.jnt_axis[i]),
         np.array(model.jnt_pos[i]),
         float(model.qpos0[q]),
-        bool(model.jnt_limited[i]) and reach < _NARROW,
+        low,
+        high,
     )
 
 
