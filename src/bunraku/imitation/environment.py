@@ -1,4 +1,4 @@
-"""Simulated characters with a task, as learners see them: many at once, reset by themselves."""
+"""Simulated characters with a task, composed by hand from the stages before: many at once, reset by themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
@@ -16,6 +16,8 @@ from bunraku.core.errors import BunrakuError, unknown_name
 from bunraku.imitation.character import Built, Character, build
 from bunraku.imitation.observations import Slot as Slot
 from bunraku.imitation.observations import layout, observe
+from bunraku.imitation.protocol import Environment as Environment
+from bunraku.imitation.protocol import Step as Step
 from bunraku.imitation.reference import Reference, clip_reference, fixed_pose
 from bunraku.imitation.rewards import (
     Reward,
@@ -29,78 +31,6 @@ from bunraku.imitation.simulation import Simulation, SimulationConfig
 from bunraku.imitation.start import StartConfig, draw_start
 from bunraku.imitation.terminations import fallen, timed_out
 from bunraku.imitation.tracking import Tracking
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What one control step of all characters led to."""
-
-    observation: Float32[np.ndarray, "count observation"]
-    """After the step; of the *new* episode where one ended."""
-    reward: Float[np.ndarray, "count"]
-    terminated: Bool[np.ndarray, "count"]
-    """The episode ended for a reason of its own (a fall, a diverged state): nothing is worth anything after it."""
-    truncated: Bool[np.ndarray, "count"]
-    """The episode's time was over: it could have gone on, so that its value is bootstrapped."""
-    final_observation: Float32[np.ndarray, "count observation"]
-    """Of the state in which the step ended, before any reset; equals `observation` where no episode ended."""
-    terms: Mapping[str, Float[np.ndarray, "count"]]
-    """The reward's terms by name, unweighted."""
-
-
-@runtime_checkable
-class Environment(Protocol):
-    """All that learners know of a simulation."""
-
-    @property
-    def count(self) -> int:
-        """How many characters are simulated side by side."""
-        ...
-
-    @property
-    def observation_size(self) -> int:
-        """Numbers per observation."""
-        ...
-
-    @property
-    def action_size(self) -> int:
-        """Numbers per action."""
-        ...
-
-    @property
-    def control_hz(self) -> float:
-        """Steps per simulated second."""
-        ...
-
-    @property
-    def episode_steps(self) -> int:
-        """Steps after which an episode is truncated."""
-        ...
-
-    @property
-    def layout(self) -> tuple[Slot, ...]:
-        """What the observation's numbers are, in order; every artifact stores it."""
-        ...
-
-    def reset(self, seed: int) -> Float32[np.ndarray, "count observation"]:
-        """Start new episodes everywhere; everything that follows depends on the seed and the actions alone."""
-        ...
-
-    def step(self, actions: Float[np.ndarray, "count action"]) -> Step:
-        """Advance all characters by one control step; those whose episode ended start a new one."""
-        ...
-
-    def snapshot(self) -> dict[str, np.ndarray]:
-        """Everything (states, generators, counters) from which `restore` continues bit for bit."""
-        ...
-
-    def restore(self, snapshot: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "count observation"]:
-        """Go back to a snapshot of an environment with the same settings; the observation there."""
-        ...
-
-    def timers(self) -> Mapping[str, float]:
-        """Wall seconds so far, under "physics" and "observation_reward"."""
-        ...
 
 
 @dataclass(frozen=True)
