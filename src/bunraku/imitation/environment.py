@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, runtime_checkable
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32

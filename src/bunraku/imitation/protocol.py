@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from bunraku.imitation.observations import Slot
+from bunraku.imitation.slot import Slot as Slot
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,9 +25,6 @@ from bunraku.imitation.start import StartConfig
 IDS = {"BopBag": "bopbag", "BopBag6": "bopbag6", "BopBag2": "bopbag2", "BopBag3": "bopbag3"}
 """Character by the name under which Gymnasium knows it."""
 
-_NO_LIMIT = 1e6
-"""Action bound of actuators without one: spaces to act in must be finite."""
-
 
 class CharacterEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """One character; truncated at the end of the episode's time, with the reward's terms in `info`."""
@@ -52,7 +49,7 @@ class CharacterEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One control step."""
-        step = self.environment.step(np.asarray(action, np.float64)[None])
+        step = self.environment.step(denormalised(self.environment, action)[None])
         info = {name: float(term[0]) for name, term in step.terms.items()}
         return step.final_observation[0], float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
 
@@ -90,7 +87,7 @@ class CharacterVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One control step of all."""
-        step = self.environment.step(np.asarray(actions, np.float64))
+        step = self.environment.step(denormalised(self.environment, actions))
         info: dict[str, Any] = dict(step.terms)
         ended = step.terminated | step.truncated
         if ended.any():
@@ -128,10 +125,16 @@ def make_environment(
 
 
 def spaces(environment: SimulatedEnvironment) -> tuple[Box, Box]:
-    """Observations without bounds, actions within the actuators' limits."""
+    """Observations without bounds; actions between −1 and 1 of the actuators' limits, as other learners expect them."""
+    size = environment.action_size
+    return Box(-np.inf, np.inf, (environment.observation_size,), np.float32), Box(-1.0, 1.0, (size,), np.float32)
+
+
+def denormalised(environment: SimulatedEnvironment, actions: np.ndarray) -> np.ndarray:
+    """Gymnasium's actions in our unit: −1 and 1 are the actuators' limits; where there is none, one is our unit."""
     low, high = environment.built.lowest_action, environment.built.highest_action
-    bounds = (np.clip(side, -_NO_LIMIT, _NO_LIMIT).astype(np.float32) for side in (low, high))
-    return Box(-np.inf, np.inf, (environment.observation_size,), np.float32), Box(*bounds, dtype=np.float32)
+    low, high = np.where(np.isfinite(low), low, -1.0), np.where(np.isfinite(high), high, 1.0)
+    return low + (np.asarray(actions, np.float64) + 1) / 2 * (high - low)
 
 
 for _name, _character in IDS.items():
