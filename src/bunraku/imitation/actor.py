@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from bunraku.imitation.observations import Slot
 from bunraku.imitation.policy import Activation, Normaliser, Policy, PolicyConfig, normalised
+from bunraku.imitation.slot import Slot
 
 _ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 _SMALL = 0.01

@@ -1,19 +1,20 @@
-"""What the training loop knows of a learner, and the learners' settings; without torch, which the learners need."""
+"""What the training loop knows of a learner, and the settings of both; without torch, which the learners need."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from bunraku.core.errors import BunrakuError
-from bunraku.imitation.rollout import Segment
+from bunraku.imitation.policy import PolicyConfig
 
 if TYPE_CHECKING:
     from bunraku.imitation.actor import Actor
+    from bunraku.imitation.rollout import Segment
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,26 @@ class AWRConfig:
     """The value network stops after so many epochs without a better validation error, and goes back to its best."""
 
 
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training. Samples are control steps of all characters together."""
+
+    algorithm: Literal["ppo", "awr"] = "ppo"
+    """ppo: clipped policy gradients; awr: advantage-weighted regression."""
+    samples: int = 1_000_000
+    """Stop after so many samples, at the end of the update that reaches them."""
+    seed: int = 0
+    """Same seed, same result on one machine."""
+    count: int = 256
+    """Characters side by side."""
+    steps: int = 16
+    """Control steps of each character between updates; 0 for a whole episode."""
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    awr: AWRConfig = field(default_factory=AWRConfig)
+
+
+@runtime_checkable
 class Learner(Protocol):
     """Something that gets better from segments of experience."""
 

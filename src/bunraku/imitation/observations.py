@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float, Float32
 
 from bunraku.core.rotations import matrix_from_quat, sixd_from_matrix
 from bunraku.imitation.anatomy import Anatomy
+from bunraku.imitation.slot import Slot as Slot
 from bunraku.imitation.tracking import Tracking
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A run of numbers of the observation."""
-
-    name: str
-    size: int
-    unit: str
 
 
 def layout(body: Anatomy, *, clip: bool) -> tuple[Slot, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from bunraku.core.errors import BunrakuError
-from bunraku.imitation.observations import Slot
+from bunraku.imitation.slot import Slot
 
 Activation = Literal["relu", "elu", "silu", "tanh"]
 
@@ -82,7 +82,7 @@ def normalised(
 class Policy:
     """From an observation the action without jitter: μ(s) of the Gaussian that was trained."""
 
-    layers: tuple[tuple[Float32[np.ndarray, "out in"], Float32[np.ndarray, "out"]], ...]
+    layers: tuple[tuple[Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_"]], ...]
     """(weight, bias) of each layer; the last is linear."""
     activation: Activation
     mean: Float[np.ndarray, "observation"]

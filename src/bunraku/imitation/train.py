@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
 from bunraku.imitation.curve import Line, learning_curve
 from bunraku.imitation.environment import Environment
-from bunraku.imitation.learner import AWRConfig, Learner, PPOConfig
-from bunraku.imitation.policy import PolicyConfig, policy_of
+from bunraku.imitation.learner import Learner
+from bunraku.imitation.learner import TrainConfig as TrainConfig
+from bunraku.imitation.policy import policy_of
 from bunraku.imitation.rollout import Episodes, Segment, collect
 from bunraku.imitation.run import (
     CHECKPOINT,
@@ -46,25 +47,6 @@ _ACTING, _LEARNING = 1, 2
 """Streams of random numbers; 0 makes the networks."""
 
 MakeEnvironment = Callable[[int], Environment]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """A training. Samples are control steps of all characters together."""
-
-    algorithm: Literal["ppo", "awr"] = "ppo"
-    """ppo: clipped policy gradients; awr: advantage-weighted regression."""
-    samples: int = 1_000_000
-    """Stop after so many samples, at the end of the update that reaches them."""
-    seed: int = 0
-    """Same seed, same result on one machine."""
-    count: int = 256
-    """Characters side by side."""
-    steps: int = 16
-    """Control steps of each character between updates; 0 for a whole episode."""
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
-    ppo: PPOConfig = field(default_factory=PPOConfig)
-    awr: AWRConfig = field(default_factory=AWRConfig)
 
 
 @dataclass
