@@ -33,7 +33,7 @@ FEW_CONTROLS = 8
 
 
 def open_rig(source: str | Path) -> Rig:
-    """A rig by name or file: cube, face, a .glb or .gltf file, python:module:function, recorded samples.
+    """A rig by name or file: cube, face, figure, a .glb or .gltf file, python:module:function, recorded samples.
 
     Raises:
         BunrakuError: what does not exist or cannot be read; the message says what does.
@@ -361,6 +361,7 @@ def _inverted(
     device: str,
     progress: Progress,
 ) -> Take:
+    from bunraku.core.errors import BunrakuError
     from bunraku.core.metrics import Metrics, MetricValue
     from bunraku.core.rig import DifferentiableRig, restrict
     from bunraku.inversion.encoder import load_encoder
@@ -374,6 +375,8 @@ def _inverted(
     if model is not None:
         approximation = _loaded_model(Path(model))
         moving = restrict(rig, tuple(approximation.spec.names))
+        if controls and set(moving.spec.names) != set(restrict(rig, controls).spec.names):
+            raise BunrakuError(f"{model}: moves other controls than --controls names; give one or the other")
     elif cfg.method == "encoder" or not isinstance(moving, DifferentiableRig):
         approximation, sampled = _approximated(moving, source, cfg, capture.frames, folder, device, progress)
     recorded = isinstance(rig, RecordedRig)

@@ -111,3 +111,11 @@ def test_an_alignment_is_one_line_for_people():
     assert str(Alignment(Z_UP, 0.01, np.zeros(3))) == "0.01 * (x, z, -y)"
     mirror = Alignment(np.diag([-1.0, 1, 1]), 1.0, np.array([0.0, 2, 0]))
     assert str(mirror) == "1 * (-x, y, z) (mirrored) + (0, 2, 0)"
+
+
+@pytest.mark.parametrize("unit", [0.01, 0.001])  # at 100 the rig itself can be that small: the identity fits
+def test_the_unit_of_a_rig_that_scales_itself_is_found(unit):
+    # The cube's own scale controls blur the estimate by more than the room between an estimate and a unit.
+    cube = FiniteDifferences(Cube())
+    alignment = found(cube, cube.evaluate(animation(24, seed=3).values) / unit)
+    assert alignment.scale == pytest.approx(unit, rel=1e-9)

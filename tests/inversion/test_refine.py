@@ -163,3 +163,17 @@ def test_a_black_box_is_solved_by_finite_differences():
     found = solve(FiniteDifferences(BlackBox(rig)), mesh_sequence(rig.evaluate(true)))
     assert found.relative_rms.max() < 1e-8
     np.testing.assert_allclose(found.controls, true, atol=1e-6)
+
+
+def test_a_pose_at_which_the_rig_fails_does_not_cost_the_others():
+    linear, rig, shot, true, start = problem()
+
+    def moody(controls):
+        if len(controls) > 1 or np.allclose(controls, start[2]):
+            raise ZeroDivisionError("this rig knows one pose at a time, and not the third")
+        return rig.evaluate(controls)
+
+    found = refine(moody, linear, shot, start, RefineConfig(10))
+    others = [0, 1, 3, 4]
+    np.testing.assert_allclose(found.controls[others], true[others], atol=1e-9)
+    assert np.abs(found.controls[2] - true[2]).max() < np.abs(start[2] - true[2]).max()

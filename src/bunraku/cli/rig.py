@@ -51,7 +51,7 @@ def describe() -> type[Command]:
         """Controls (name, lower, upper, neutral, unit), vertices, faces, animations and evaluation speed of a rig."""
 
         rig: Positional[str]
-        """cube, face, a .glb or .gltf file, python:module:function, or recorded samples (a folder or .npz)."""
+        """cube, face, figure, a .glb or .gltf file, python:module:function, or recorded samples (a folder or .npz)."""
         controls: str = ""
         """Only these: names and shell patterns between commas, or a file with one on each line."""
 

@@ -79,10 +79,9 @@ def align(
     """How the capture lies in the rig's space.
 
     `solved_error` solves a few frames on the rig and returns their relative error: a candidate is right when the rig
-    can follow the
-    capture under it. Where the rig could follow either way (its root can turn), an exchanged up axis is told from the
-    frames' best-fitting rotations: they lie ten times closer (in squared distance) to the exchange than to the
-    identity.
+    can follow the capture under it. Where the rig could follow either way (its root can turn), an exchanged up axis is
+    told from the frames' best-fitting rotations: they lie ten times closer (in squared distance) to the exchange than
+    to the identity.
     """
     probes = _probes(capture)
     fits = [_similarity(frame, neutral) for frame in _valid_vertices(probes)]
@@ -107,13 +106,23 @@ def align(
 
 
 def _simplest(tied: list[Alignment], fits: list[_Similarity]) -> Alignment:
-    """Of candidates that the rig follows equally well (its root can turn and shift): an exchanged up axis where the
-    frames lie that way, else the axes as they are; and no offset where none is needed.
+    """Of candidates that the rig follows equally well (its root can turn and shift, or scale): the unit conversion
+    nearest to the estimate; an exchanged up axis where the frames lie that way, else the axes as they are; and no
+    offset where none is needed.
     """
-    return min(
-        tied,
-        key=lambda c: (not _exchanges_up(c, fits), not np.array_equal(c.axes, np.eye(3)), bool(c.offset.any())),
-    )
+    estimate = _median_scale(fits)
+
+    def oddity(c: Alignment) -> tuple[bool, float, bool, bool, bool]:
+        other_axes = not np.array_equal(c.axes, np.eye(3))
+        unit = c.scale in _known_scales()
+        off = round(abs(float(np.log(c.scale / estimate))), 6)
+        return (not unit, off, not _exchanges_up(c, fits), other_axes, bool(c.offset.any()))
+
+    return min(tied, key=oddity)
+
+
+def _median_scale(fits: list[_Similarity]) -> float:
+    return float(np.median([fit.scale for fit in fits]))
 
 
 def _first(probes: MeshSequence, count: int) -> MeshSequence:
@@ -159,7 +168,7 @@ def _candidates(probes: MeshSequence, fits: list[_Similarity], neutral: np.ndarr
     signed = _signed_permutations()
     overlap = np.array([[float((fit.matrix * matrix).sum()) for matrix in signed] for fit in fits])
     likely = {int(row.argmax()) for row in overlap}
-    scales = {1.0, _snapped(float(np.median([fit.scale for fit in fits])))}
+    scales = _likely_scales(_median_scale(fits))
     found: list[Alignment] = []
     for index in sorted(likely | {_index_of_identity(signed)}):
         for scale in sorted(scales):
@@ -199,15 +208,18 @@ def _known_scales() -> list[float]:
     return sorted({*UNITS, *(1 / unit for unit in UNITS)})
 
 
-def _snapped(scale: float) -> float:
-    """The unit conversion within 15 % of an estimate that poses have blurred; 1 where it is near 1; else the
-    estimate itself.
+def _likely_scales(estimate: float) -> set[float]:
+    """Scales worth trying: none; the unit conversion within 15 % of an estimate that poses have blurred; where there is
+    none, the estimate itself and the powers of ten beside it, since a rig that scales itself blurs it most.
     """
-    if 0.6 < scale < 1 / 0.6:
-        return 1.0
+    if 0.6 < estimate < 1 / 0.6:
+        return {1.0}
     known = np.array(_known_scales())
-    nearest = float(known[np.argmin(np.abs(np.log(known / scale)))])
-    return nearest if abs(np.log(nearest / scale)) < 0.15 else scale
+    nearest = float(known[np.argmin(np.abs(np.log(known / estimate)))])
+    if abs(np.log(nearest / estimate)) < 0.15:
+        return {1.0, nearest}
+    decade = np.floor(np.log10(estimate))
+    return {1.0, estimate, float(10.0**decade), float(10.0 ** (decade + 1))}
 
 
 def _exchanges_up(candidate: Alignment, fits: list[_Similarity]) -> bool:

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from bunraku.compute.attempt import attempt
 from bunraku.core.controls import ControlSpec
+from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.progress import Progress, silent
 from bunraku.core.reduced import Observation, ReducedRig, observe, project
@@ -62,18 +64,33 @@ def refine(
     """
     if cfg.evaluations == 0:
         return Refinement(start, np.full(len(start), np.nan), 0)
-    spec, reduced = approximation.spec, approximation.reduce()
-    seen = _Seen(
-        evaluate,
-        reduced,
-        observe(reduced, capture.vertices, vertex_weights(capture)),
-        spec,
-        _scale(capture, approximation),
+    reduced = approximation.reduce()
+    observation = observe(reduced, capture.vertices, vertex_weights(capture))
+    size = max(1, BATCH_BYTES // (8 * len(approximation.spec) * observation.target.shape[1]))
+    parts: list[Refinement] = []
+    for first in range(0, len(start), size):
+        frames = np.arange(first, min(first + size, len(start)))
+        seen = _Seen(evaluate, reduced, observation, frames, approximation.spec, _scale(capture, approximation))
+        parts.append(_refine(seen, start[frames], cfg, progress))
+    return Refinement(
+        np.concatenate([part.controls for part in parts]),
+        np.concatenate([part.relative_rms for part in parts]),
+        sum(part.evaluations for part in parts),
     )
+
+
+def _refine(
+    seen: _Seen, start: Float[np.ndarray, "frames controls"], cfg: RefineConfig, progress: Progress
+) -> Refinement:
+    spec = seen.spec
     lower, upper = (spec.lower - spec.neutral) / spec.range, (spec.upper - spec.neutral) / spec.range
     u = np.clip((start - spec.neutral) / spec.range, lower, upper)
     jacobian = seen.jacobian(u)
     residual = seen.residual(u)
+    failed = ~np.isfinite(residual).all(axis=1)
+    if failed.all():
+        raise BunrakuError(f"the rig fails at every pose of the refinement's start: {seen.reason(u)}")
+    residual[failed] = FAR  # any pose that the rig can show is better
     cost = (residual**2).sum(axis=1) + cfg.neutral**2 * (u**2).sum(axis=1)
     damping = np.full(len(u), FIRST_DAMPING)
     for spent in range(1, cfg.evaluations):
@@ -82,9 +99,12 @@ def refine(
         gradient = (jacobian @ residual[..., None])[..., 0] + cfg.neutral**2 * u
         delta, _ = box_step(hessian, gradient, u, lower, upper, damping)
         tried = seen.residual(u + delta)
-        _broyden(jacobian, delta, tried - residual)
+        shown = np.isfinite(tried).all(axis=1)
+        told = shown & ~failed
+        jacobian[told] = broyden(jacobian[told], delta[told], (tried - residual)[told])
         reached = (tried**2).sum(axis=1) + cfg.neutral**2 * ((u + delta) ** 2).sum(axis=1)
-        better = reached < cost
+        better = shown & (reached < cost)
+        failed &= ~better
         u[better] += delta[better]
         residual[better], cost[better] = tried[better], reached[better]
         damping = np.clip(np.where(better, damping / 10, damping * 10), 1e-9, 1e3)
@@ -93,13 +113,19 @@ def refine(
 
 
 FIRST_DAMPING = 1e-6
+FAR = 1e6  # stands for the residual of a pose at which the rig fails
+BATCH_BYTES = 256 * 2**20  # of Jacobian held at once
 
 
-def _broyden(jacobian: np.ndarray, delta: np.ndarray, change: np.ndarray) -> None:
-    """The update, in place; `jacobian` is transposed (frames, controls, coordinates)."""
+def broyden(
+    jacobian: Float[np.ndarray, "frames controls coordinates"],
+    delta: Float[np.ndarray, "frames controls"],
+    change: Float[np.ndarray, "frames coordinates"],
+) -> Float[np.ndarray, "frames controls coordinates"]:
+    """Broyden's update of a transposed Jacobian, after steps `delta` that changed the residuals by `change`."""
     surprise = change - (delta[:, None] @ jacobian)[:, 0]
     length = np.maximum((delta**2).sum(axis=1), 1e-300)
-    jacobian += delta[:, :, None] * (surprise / length[:, None])[:, None, :]
+    return jacobian + delta[:, :, None] * (surprise / length[:, None])[:, None, :]
 
 
 def _scale(capture: MeshSequence, rig: Rig) -> float:
@@ -113,6 +139,8 @@ class _Seen:
     evaluate: Evaluate
     reduced: ReducedRig
     observation: Observation
+    frames: Int[np.ndarray, "frames"]
+    """Which of the capture's frames these are."""
     spec: ControlSpec
     scale: float
 
@@ -120,12 +148,29 @@ class _Seen:
         return np.clip(self.spec.neutral + u * self.spec.range, self.spec.lower, self.spec.upper)
 
     def residual(self, u: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
-        coordinates = project(self.reduced, self.evaluate(self.controls(u)))
-        return terms.mesh(self.observation, np.arange(len(u)), coordinates, self.scale)
+        """NaN for the poses at which the rig fails: it is somebody's program, and one pose must not cost the others."""
+        tried = attempt(self.evaluate, self.controls(u))
+        if tried.failure is None:
+            return self._weighed(self.frames, tried.value)
+        out = np.full((len(u), self.observation.target.shape[1]), np.nan)
+        for row in range(len(u)):
+            single = attempt(self.evaluate, self.controls(u[row : row + 1]))
+            if single.failure is None:
+                out[row] = self._weighed(self.frames[row : row + 1], single.value)[0]
+        return out
+
+    def reason(self, u: Float[np.ndarray, "frames controls"]) -> str:
+        """Why the rig fails at the first pose."""
+        return attempt(self.evaluate, self.controls(u[:1])).failure or "positions that are not finite"
+
+    def _weighed(
+        self, frames: Int[np.ndarray, "chosen"], meshes: Float[np.ndarray, "chosen vertices 3"]
+    ) -> Float[np.ndarray, "chosen coordinates"]:
+        return terms.mesh(self.observation, frames, project(self.reduced, meshes), self.scale)
 
     def jacobian(self, u: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames controls coordinates"]:
         _, rows = self.reduced.linearize(self.controls(u))
-        own = terms.mesh_jacobian(self.observation, np.arange(len(u)), rows)
+        own = terms.mesh_jacobian(self.observation, self.frames, rows)
         return own * (self.spec.range[:, None] * self.scale)
 
 
@@ -142,7 +187,7 @@ def difference_step(rig: Rig) -> float:
 
 @dataclass(frozen=True, eq=False)
 class FiniteDifferences:
-    """Any rig made differentiable by asking it once more per control. Every question is counted in `asked`."""
+    """Any rig made differentiable by asking it once more per control."""
 
     rig: Rig
     step: float = 1e-6
@@ -169,13 +214,20 @@ class FiniteDifferences:
 
     def jacobian(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses controls vertices 3"]:
         """One-sided differences into the bounds: a rig need not exist beyond them."""
+        return self.linearize(controls)[1]
+
+    def linearize(
+        self, controls: Float[np.ndarray, "poses controls"]
+    ) -> tuple[Float[np.ndarray, "poses vertices 3"], Float[np.ndarray, "poses controls vertices 3"]]:
+        """The mesh and its Jacobian, controls + 1 evaluations a pose. A control that cannot move has a row of 0."""
         spec = self.spec
         inward = np.where(controls + self.step * spec.range <= spec.upper, 1.0, -1.0) * self.step * spec.range
+        fixed = spec.lower == spec.upper
         poses, count = controls.shape
         moved = np.repeat(controls[:, None], count + 1, axis=1)
-        moved[:, np.arange(count), np.arange(count)] += inward
+        moved[:, np.arange(count), np.arange(count)] += np.where(fixed, 0.0, inward)
         meshes = self.evaluate(moved.reshape(-1, count)).reshape(poses, count + 1, -1, 3)
-        return (meshes[:, :count] - meshes[:, count:]) / inward[:, :, None, None]
+        return meshes[:, count], (meshes[:, :count] - meshes[:, count:]) / inward[:, :, None, None]
 
     def jvp(
         self, controls: Float[np.ndarray, "poses controls"], tangents: Float[np.ndarray, "poses controls"]
@@ -217,5 +269,5 @@ class _Vertices:
         self, controls: Float[np.ndarray, "frames controls"]
     ) -> tuple[Float[np.ndarray, "frames coordinates"], Float[np.ndarray, "frames controls coordinates"]]:
         frames, count = controls.shape
-        jacobian = self.rig.jacobian(controls).reshape(frames, count, -1)
-        return self.evaluate(controls), jacobian
+        meshes, jacobian = self.rig.linearize(controls)
+        return meshes.reshape(frames, -1), jacobian.reshape(frames, count, -1)

@@ -24,6 +24,7 @@ from bunraku.inversion import terms
 
 BATCH_BYTES = 192 * 2**20  # of Jacobian held at once
 EXACT = 1e-11  # a step that promises less relative RMS error than this is chasing rounding
+ASTRAY = 1e-9  # a relative RMS error below which no frame counts as lost
 SETTLED = 1e-7  # a step that promises less than this share of the cost is not worth another
 SLOW = 1e-5  # nor is one after a step that took no more than this share off
 LEAST_DAMPING = 1e-8  # keeps directions that the mesh does not see from drifting on rounding alone
@@ -258,7 +259,7 @@ def _rescue(
     for _ in range(cfg.rescues):
         padded = np.concatenate([[np.inf], cost, [np.inf]])
         before, after = padded[:-2], padded[2:]
-        worse = np.flatnonzero(cost > np.maximum(100 * np.minimum(before, after), EXACT))
+        worse = np.flatnonzero(cost > np.maximum(100 * np.minimum(before, after), ASTRAY**2))
         improved = False
         for part in problem.batches(worse):
             source = np.where(before[part] <= after[part], part - 1, part + 1)
