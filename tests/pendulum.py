@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from bunraku.imitation.environment import Step
+from bunraku.imitation.protocol import Step
 from bunraku.imitation.slot import Slot
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from bunraku.core.errors import BunrakuError
-from bunraku.imitation.environment import Environment, Step
+from bunraku.imitation.protocol import Environment, Step
 
 Act = Callable[[Float32[np.ndarray, "count observation"]], Float32[np.ndarray, "count action"]]
 

@@ -20,10 +20,10 @@ from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
 from bunraku.imitation.curve import Line, learning_curve
-from bunraku.imitation.environment import Environment
 from bunraku.imitation.learner import Learner
 from bunraku.imitation.learner import TrainConfig as TrainConfig
 from bunraku.imitation.policy import policy_of
+from bunraku.imitation.protocol import Environment
 from bunraku.imitation.rollout import Episodes, Segment, collect
 from bunraku.imitation.run import (
     CHECKPOINT,
@@ -155,7 +155,7 @@ class _Training:
         """Update until the budget is used up; whatever stops it, the last whole update is kept."""
         cfg, counts = self.cfg, self.counts
         deadline = np.inf if minutes is None else time.perf_counter() + 60 * minutes
-        written, whole = time.monotonic(), None
+        written, whole = time.monotonic(), None if (self.out / CHECKPOINT).is_file() else self._state()
         try:
             while counts.samples < cfg.samples and time.perf_counter() < deadline:
                 self._note(self._update())
