@@ -115,6 +115,8 @@ def character_from_xml(xml: str, source: str, files: Mapping[str, bytes] | None 
     model = _compiled(xml, files, source)
     _check_joints(model, source)
     control_hz = float(_numeric(model, "control_hz", 1, _default_rate(model), source)[0])
+    if control_hz <= 0:
+        raise BunrakuError(f"{source}: control_hz must be positive; it is {control_hz:g}")
     exact = 1 / (float(model.opt.timestep) * control_hz)
     substeps = max(1, round(exact))
     if abs(exact - substeps) > 1e-3 * substeps:
