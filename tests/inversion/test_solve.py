@@ -8,8 +8,9 @@ from bunraku.core.controls import control_spec
 from bunraku.core.mesh_sequence import mesh_sequence
 from bunraku.core.rig import diagonal, restrict
 from bunraku.core.rotations import geodesic_angle, quat_from_rotvec
-from bunraku.inversion import solve as module
-from bunraku.inversion.solve import SolveConfig, box_step, continuous_branch, solve
+from bunraku.inversion import problem as module
+from bunraku.inversion.box import box_step
+from bunraku.inversion.solve import SolveConfig, continuous_branch, solve
 from small_rigs import Linear, limbed_rig, linear_rig
 
 

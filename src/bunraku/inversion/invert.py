@@ -25,8 +25,9 @@ from bunraku.inversion.align import IDENTITY, Alignment, align, moved
 from bunraku.inversion.approximation import Approximation
 from bunraku.inversion.encoder import Encoder, EncoderConfig, load_encoder, save_encoder, train_encoder
 from bunraku.inversion.evaluate import evaluate
+from bunraku.inversion.problem import vertex_weights
 from bunraku.inversion.refine import FiniteDifferences, RefineConfig, difference_step, refine
-from bunraku.inversion.solve import SolveConfig, continuous_branch, solve, vertex_weights
+from bunraku.inversion.solve import SolveConfig, continuous_branch, solve
 
 
 @dataclass(frozen=True)

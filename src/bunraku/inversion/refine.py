@@ -23,7 +23,8 @@ from bunraku.core.progress import Progress, silent
 from bunraku.core.reduced import Observation, ReducedRig, observe, project
 from bunraku.core.rig import DifferentiableRig, Rig, diagonal
 from bunraku.inversion import terms
-from bunraku.inversion.solve import box_step, vertex_weights
+from bunraku.inversion.box import box_step
+from bunraku.inversion.problem import vertex_weights
 
 Evaluate = Callable[[Float[np.ndarray, "poses controls"]], Float[np.ndarray, "poses vertices 3"]]
 
