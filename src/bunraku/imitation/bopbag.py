@@ -19,18 +19,18 @@ _RADIUS = 0.12
 
 
 def bopbag() -> str:
-    """One body of 5 kg on a hinge about y: 27 N m of gravity when it lies, 40 N m per unit of action."""
+    """One body of 3 kg on a hinge about y: 16 N m of gravity when it lies, 40 N m per unit of action."""
     spec = _blank("bopbag", [40.0])
     bag = spec.worldbody.add_body(name="bag")
     _hinge(bag, "hinge", _LYING, damping=0.2)
-    _segment(bag, 0.15, 0.95, 5.0)
+    _segment(bag, 0.15, 0.95, 3.0)
     _top(bag, 1.1)
     _motor(spec, "hinge", None, 80.0)
     return _written(spec)
 
 
 def bopbag6() -> str:
-    """One body of 5 kg whose foot is held by springs along and a soft cone about all axes; three torques."""
+    """One body of 3 kg whose foot is held by springs along and a soft cone about all axes; three torques."""
     spec = _blank("bopbag6", [40.0, 40.0, 2.0])
     bag = spec.worldbody.add_body(name="bag")
     for axis, name in enumerate("xyz"):
@@ -38,7 +38,7 @@ def bopbag6() -> str:
         slide = mujoco.mjtJoint.mjJNT_SLIDE
         bag.add_joint(name=f"slide_{name}", type=slide, axis=direction, stiffness=[4000.0, 0, 0], damping=[120.0, 0, 0])
     _ball(bag, "ball", _LYING, damping=0.2)
-    _segment(bag, 0.15, 0.95, 5.0)
+    _segment(bag, 0.15, 0.95, 3.0)
     _top(bag, 1.1)
     for axis, limit in enumerate((80.0, 80.0, 4.0)):
         _motor(spec, "ball", axis, limit)
@@ -50,13 +50,13 @@ def bopbag2() -> str:
     spec = _blank("bopbag2", [40.0, 0.5])
     lower = spec.worldbody.add_body(name="lower")
     _hinge(lower, "foot", _LYING, damping=0.2)
-    _segment(lower, 0.15, 0.4, 3.0)
+    _segment(lower, 0.15, 0.4, 1.8)
     upper = lower.add_body(name="upper", pos=[0, 0, 0.55])
     _hinge(upper, "waist", 1.2, damping=0.1)
-    _segment(upper, 0.15, 0.4, 3.0)
+    _segment(upper, 0.15, 0.4, 1.8)
     _top(upper, 0.55)
     _motor(spec, "foot", None, 80.0)
-    _servo(spec, "waist", None, 1.2, stiffness=150.0, damping=12.0, limit=60.0)
+    _servo(spec, "waist", None, 1.2, stiffness=100.0, damping=8.0, limit=40.0)
     return _written(spec)
 
 
@@ -65,19 +65,19 @@ def bopbag3() -> str:
     spec = _blank("bopbag3", [40.0, 40.0, 2.0, 0.5, 0.5, 0.5, 0.5])
     lower = spec.worldbody.add_body(name="lower")
     _ball(lower, "foot", _LYING, damping=0.2)
-    _segment(lower, 0.15, 0.35, 2.5)
+    _segment(lower, 0.15, 0.35, 1.5)
     middle = lower.add_body(name="middle", pos=[0, 0, 0.5])
     _ball(middle, "waist", 1.2, damping=0.1)
-    _segment(middle, 0.15, 0.3, 2.0)
+    _segment(middle, 0.15, 0.3, 1.2)
     upper = middle.add_body(name="upper", pos=[0, 0, 0.45])
     _hinge(upper, "neck", 1.2, damping=0.1)
-    _segment(upper, 0.1, 0.15, 1.0)
+    _segment(upper, 0.1, 0.15, 0.6)
     _top(upper, 0.3)
     for axis, limit in enumerate((80.0, 80.0, 4.0)):
         _motor(spec, "foot", axis, limit)
-    for axis, stiffness in enumerate((150.0, 150.0, 30.0)):
-        _servo(spec, "waist", axis, 1.2, stiffness=stiffness, damping=stiffness / 12.5, limit=60.0)
-    _servo(spec, "neck", None, 1.2, stiffness=40.0, damping=3.0, limit=20.0)
+    for axis, stiffness in enumerate((100.0, 100.0, 20.0)):
+        _servo(spec, "waist", axis, 1.2, stiffness=stiffness, damping=stiffness / 12.5, limit=40.0)
+    _servo(spec, "neck", None, 1.2, stiffness=30.0, damping=2.0, limit=15.0)
     return _written(spec)
 
 

@@ -19,6 +19,10 @@ _CONTROL_AND_FORCE = _CONTROL | int(mujoco.mjtState.mjSTATE_XFRC_APPLIED)
 _FULL = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
 
 
+_BEGIN_S = 1.0
+"""Time at which states begin."""
+
+
 def _unsaid(_: str) -> None:
     """Diverged states are found in the results and counted."""
 
@@ -60,6 +64,8 @@ class Simulation:
         mujoco.mj_resetData(model, self._data[0])
         self._blank = np.empty(self._size)
         mujoco.mj_getState(model, self._data[0], self._blank, _FULL)
+        # Not 0, so that MuJoCo's own resets, which start there, show at once.
+        self._blank[0] = _BEGIN_S
         self.states = np.tile(self._blank, (count, 1))
 
     @property
@@ -79,7 +85,7 @@ class Simulation:
         qpos: Float[np.ndarray, "placed nq"],
         qvel: Float[np.ndarray, "placed nv"],
     ) -> None:
-        """Put some characters, at time 0, into given positions and velocities."""
+        """Put some characters into given positions and velocities."""
         fresh = np.tile(self._blank, (int(which.sum()), 1))
         nq, nv = qpos.shape[1], qvel.shape[1]
         fresh[:, 1 : 1 + nq], fresh[:, 1 + nq : 1 + nq + nv] = qpos, qvel
@@ -149,11 +155,10 @@ def replay(built: Built, file: Path) -> Float[np.ndarray, "substeps state"]:
     mujoco.mj_setState(model, data, arrays["state"], _FULL)
     for _ in range(built.character.substeps):
         mujoco.mj_setState(model, data, arrays["held"], spec)
-        before = data.time
         mujoco.mj_step(model, data)
+        if np.any(data.warning.number):
+            break
         state = np.empty(sizes[0])
         mujoco.mj_getState(model, data, state, _FULL)
-        if data.time <= before:
-            break
         out.append(state)
     return np.array(out).reshape(len(out), sizes[0])
