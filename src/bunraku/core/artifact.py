@@ -294,7 +294,7 @@ def array_hash(*arrays: np.ndarray) -> str:
 
 def provenance() -> dict[str, Any]:
     """Versions and hardware, recorded in every artifact."""
-    versions = {name: metadata.version(name) for name in ("bunraku", "numpy", "scipy", "torch")}
+    versions = {name: metadata.version(name) for name in ("bunraku", "mujoco", "numpy", "scipy", "torch")}
     processor = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
