@@ -1,0 +1,57 @@
+"""Settings that were measured to work, by character and learner (docs and benchmarks give the figures).
+
+They were chosen on seeds from 1000 on; benchmarks use other ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bunraku.imitation.learner import AWRConfig, PPOConfig, TrainConfig
+from bunraku.imitation.policy import PolicyConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How to train a character."""
+
+    train: TrainConfig
+    episode_s: float
+    """Length of an episode while training [s]. Short ones start, and so explore, in many more places."""
+
+
+def bopbag_awr() -> Preset:
+    """Eight sessions of 32 episodes of one second: 6,144 samples, as published; one hidden layer of 512 throughout."""
+    policy = PolicyConfig((512,), (512,), "relu", deviation=1.5, learn_deviation=False)
+    awr = AWRConfig(discount=0.9, epochs=40, minibatch=256, rate=3e-3)
+    return Preset(TrainConfig("awr", 6_144, 0, 32, 0, policy, awr=awr), 1.0)
+
+
+def bopbag_ppo() -> Preset:
+    """The same budget in 32 short updates."""
+    policy = PolicyConfig((64, 64), (64, 64), "tanh", deviation=1.0)
+    ppo = PPOConfig(0.9, epochs=20, minibatch=192, target_kl=0.05, critic_rate=3e-3, reward_scale=0.3)
+    return Preset(TrainConfig("ppo", 6_144, 0, 32, 6, policy, ppo=ppo), 1.0)
+
+
+def ragdoll_ppo(samples: int = 100_000) -> Preset:
+    """Bop bags that turn about more than one axis or joint."""
+    policy = PolicyConfig((128, 64), (128, 64), "elu", deviation=0.7)
+    ppo = PPOConfig(0.9, epochs=10, minibatch=256, target_kl=0.03, critic_rate=2e-3, reward_scale=0.3)
+    return Preset(TrainConfig("ppo", samples, 0, 64, 12, policy, ppo=ppo), 2.0)
+
+
+def ragdoll_awr(samples: int = 98_304) -> Preset:
+    """Advantage-weighted regression for the same characters; sessions of 64 episodes of one second."""
+    policy = PolicyConfig((512,), (512,), "relu", deviation=0.7, learn_deviation=False)
+    awr = AWRConfig(discount=0.9, epochs=20, minibatch=256, rate=1e-3)
+    return Preset(TrainConfig("awr", samples, 0, 64, 0, policy, awr=awr), 1.0)
+
+
+def preset(character: str, algorithm: Literal["ppo", "awr"]) -> Preset:
+    """The settings for a character by name; one that is not built in is taken for a ragdoll."""
+    if character == "bopbag":
+        return bopbag_ppo() if algorithm == "ppo" else bopbag_awr()
+    samples = 200_000 if character == "bopbag3" else 100_000
+    return ragdoll_ppo(samples) if algorithm == "ppo" else ragdoll_awr()
