@@ -20,8 +20,10 @@ MAY_IMPORT = {
     "report": {"core"},
     "viewer": {"core"},
     "api": {"core", "formats", "compute", "rigs", "inversion", "imitation", "report"},
-    "demo": {"core", "api", "formats", "compute", "rigs", "inversion"},
-    "cli": {"core", "api", "demo", "formats", "compute", "rigs", "inversion", "imitation", "report", "viewer"},
+    "mimic": {"core", "formats", "compute", "imitation", "player"},
+    "player": set(),
+    "demo": {"core", "api", "mimic", "formats", "compute", "rigs", "inversion"},
+    "cli": {"core", "api", "mimic", "demo", "formats", "compute", "rigs", "inversion", "imitation", "report", "viewer"},
     "": {"core", "api"},
 }
 """By folder or top-level file; every layer may import itself, and "" is the package's own `__init__`."""

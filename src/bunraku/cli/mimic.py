@@ -1,0 +1,155 @@
+"""`bunraku mimic …`: from a character to a policy that moves it.
+
+Each function makes its command's class when it is asked for; see `bunraku.cli.rig`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+from bunraku.cli.command import Command, Switch
+from bunraku.core.progress import Progress
+
+Algorithm = Literal["ppo", "awr"]
+Which = Literal["best", "last"]
+
+
+def train() -> type[Command]:
+    """`bunraku mimic train`."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Train(Command):
+        """Train a character to imitate its reference pose or a clip. Resumes where it was stopped, to the same result.
+
+        A finished run that is given more samples or minutes goes on.
+        """
+
+        character: Positional[str]
+        """bopbag, bopbag6, bopbag2, bopbag3, or an MJCF file (.xml)."""
+        out: Path
+        """The folder of the run to write."""
+        clip: Path | None = None
+        """What to imitate (.npz); without it the character's own reference pose."""
+        algorithm: Algorithm | None = None
+        """awr: advantage-weighted regression; ppo: proximal policy optimisation; else what suits the character."""
+        samples: int | None = None
+        """Stop after so many control steps of all characters together; without it, what suits the character."""
+        minutes: float | None = None
+        """Stop after so many minutes of training in all; changes nothing else."""
+        seed: int = 0
+        """Same seed, same result on one machine."""
+        reward: str = "auto"
+        """auto, bopbag, literal, deepmimic, or python:module:function (which is code, and is run)."""
+        threads: int = 1
+        """Threads of the physics."""
+        tensorboard: Switch = False
+        """Write an event file for TensorBoard too."""
+        overwrite: Switch = False
+        """Replace a run that was made with other settings."""
+
+        def run(self, progress: Progress) -> Mapping[str, Any]:
+            from bunraku import mimic
+
+            return mimic.train(
+                self.character,
+                self.out,
+                clip=self.clip,
+                algorithm=self.algorithm,
+                samples=self.samples,
+                minutes=self.minutes,
+                seed=self.seed,
+                reward=self.reward,
+                threads=self.threads,
+                tensorboard=self.tensorboard,
+                overwrite=self.overwrite,
+                progress=progress,
+            )
+
+    return Train
+
+
+def evaluate() -> type[Command]:
+    """`bunraku mimic evaluate`."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Evaluate(Command):
+        """How well a run's policy does without jitter, beside no action and a hand-tuned controller; and pushes."""
+
+        run_folder: Positional[Path]
+        """A run from `bunraku mimic train`."""
+        episodes: int = 32
+        """Episodes, all from other starts."""
+        episode_s: float = 20.0
+        """Length of an episode [s]."""
+        character: str | None = None
+        """The character's file as it is now; it must be what the run was trained with. Else the run's own copy."""
+        policy: Which = "last"
+        """last: after the last update; best: whose episodes had the highest return while training."""
+        seed: int = 0
+        """Of the starts."""
+        pushes: bool = True
+        """Also find the largest push that is survived."""
+
+        def run(self, progress: Progress) -> Mapping[str, Any]:
+            from bunraku import mimic
+
+            return mimic.evaluate(
+                self.run_folder,
+                episodes=self.episodes,
+                episode_s=self.episode_s,
+                character=self.character,
+                policy=self.policy,
+                seed=self.seed,
+                push=self.pushes,
+            )
+
+        def show(self, result: Mapping[str, Any]) -> None:
+            from bunraku.cli.show import print_rows, print_values
+
+            pushes = result.get("pushes")
+            print_values({name: value for name, value in result.items() if name != "pushes"})
+            if pushes:
+                title = (
+                    f"largest push of {pushes['push_s']:.2f} s on {pushes['body']}, up to {pushes['greatest_n']:g} N"
+                )
+                print_rows(title, pushes["directions"])
+
+    return Evaluate
+
+
+def export() -> type[Command]:
+    """`bunraku mimic export`."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Export(Command):
+        """A run's policy, or with --motion what it does, in a file for other programs."""
+
+        run_folder: Positional[Path]
+        """A run from `bunraku mimic train`."""
+        to: Path
+        """The file to write: .onnx, or .npz for the player of numpy alone."""
+        motion: float = 0.0
+        """So many seconds of simulated motion in place of the policy (.npz: bodies' positions and rotations) [s]."""
+        policy: Which = "last"
+        """Which of the run's policies."""
+        seed: int = 0
+        """Of the motion's start."""
+        overwrite: Switch = False
+        """Replace a file that is there."""
+
+        def run(self, progress: Progress) -> Mapping[str, Any]:
+            from bunraku import mimic
+
+            return mimic.export(
+                self.run_folder,
+                self.to,
+                motion=self.motion,
+                policy=self.policy,
+                seed=self.seed,
+                overwrite=self.overwrite,
+            )
+
+    return Export

@@ -1,0 +1,53 @@
+"""A simulated motion as numbers: where every body is at every frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from bunraku.core.clip import Clip, clip
+from bunraku.core.rotations import quat_conjugate, quat_multiply
+from bunraku.core.skeleton import skeleton
+from bunraku.imitation.anatomy import body_poses_w
+from bunraku.imitation.environment import SimulatedEnvironment
+from bunraku.imitation.evaluate import Controller
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What one character did; frame k at k/control_hz."""
+
+    body_names: tuple[str, ...]
+    """All but the world."""
+    times_s: Float[np.ndarray, "frames"]
+    body_pos_w: Float[np.ndarray, "frames bodies 3"]
+    """Origins of the bodies' frames [m], z up."""
+    body_quat_w: Float[np.ndarray, "frames bodies 4"]
+    """wxyz."""
+    qpos: Float[np.ndarray, "frames nq"]
+    clip: Clip
+    """The same as rotations between the bodies, for any reader of clips."""
+
+
+def play(act: Controller, environment: SimulatedEnvironment, seconds: float, seed: int = 0) -> Motion:
+    """Let the first character of an environment act, without jitter, for some seconds or to its episode's end."""
+    observation = environment.reset(seed)
+    states = [environment.simulation.qpos[0].copy()]
+    for _ in range(round(seconds * environment.control_hz)):
+        step = environment.step(act(observation))
+        if step.terminated[0] or step.truncated[0]:
+            break
+        states.append(environment.simulation.qpos[0].copy())
+        observation = step.observation
+    qpos = np.array(states)
+    times_s = np.arange(len(qpos)) / environment.control_hz
+    body = environment.built.anatomy
+    pos, quat = body_poses_w(body, qpos)
+    names = tuple(each.name or f"body {i}" for i, each in enumerate(body.bodies))
+    parents = np.array([each.parent for each in body.bodies])
+    local = quat_multiply(quat_conjugate(quat[:, parents[1:]]), quat[:, 1:])
+    rest_pos, rest_quat = (np.array([getattr(each, what) for each in body.bodies[1:]]) for what in ("pos", "quat"))
+    bones = skeleton(names[1:], parents[1:] - 1, rest_pos, rest_quat, name="motion")
+    return Motion(names[1:], times_s, pos[:, 1:], quat[:, 1:], qpos, clip(bones, times_s, pos[:, 1], local))

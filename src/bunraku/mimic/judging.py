@@ -1,0 +1,76 @@
+"""How well a trained policy does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bunraku.core.errors import BunrakuError
+from bunraku.mimic.opening import Task, Which, load_trained, policy_of
+
+if TYPE_CHECKING:
+    from bunraku.imitation.run import Run
+
+
+def evaluate(
+    run: Path,
+    *,
+    episodes: int = 32,
+    episode_s: float | None = None,
+    character: str | None = None,
+    policy: Which = "last",
+    seed: int = 0,
+    push: bool = True,
+) -> dict[str, Any]:
+    """How well a trained policy does without jitter; beside it no action, a hand-tuned controller, and pushes.
+
+    `character` is the character's file as it is now; without it the copy in the run is used.
+
+    Raises:
+        BunrakuError: no finished run there, a character or a physics rate that it was not trained with, no episodes.
+    """
+    trained, task = load_trained(run, character)
+    result = {**trained.result, **judge(run, trained, task, policy, episodes, episode_s, seed)}
+    if push:
+        result["pushes"] = _pushed(trained, task, policy, seed)
+    return result
+
+
+def judge(
+    path: Path, run: Run, task: Task, which: Which, episodes: int, episode_s: float | None, seed: int = 0
+) -> dict[str, Any]:
+    """A policy\'s evaluation, with rows for no action and a hand-tuned controller beside it."""
+    from bunraku.imitation.controllers import no_action, pd_controller
+    from bunraku.imitation.evaluate import EvaluateConfig, evaluate
+
+    cfg = EvaluateConfig(episodes, episode_s or EvaluateConfig.episode_s, seed)
+    values = evaluate(policy_of(run, which).act, task.environment, cfg).values()
+    size = len(no_action(task.character).gains)
+    rows = [{"controller": f"policy ({which})", **_row(values)}]
+    for name, make in {"no action": no_action, "PD, hand-tuned": pd_controller}.items():
+        try:
+            controller = make(task.character)
+        except BunrakuError:
+            continue  # a character that no PD controller fits
+        # What a clip adds to the observation stands at its end.
+        done = evaluate(lambda seen, act=controller: act(seen[:, :size]), task.environment, cfg)
+        rows.append({"controller": name, **_row(done.values())})
+    shared = {"episodes": episodes, "episode_s": cfg.episode_s, "policy": which, "controllers": rows}
+    rates = {"physics_hz": task.character.physics_hz, "control_hz": task.character.control_hz}
+    return {**values, **shared, **rates, "evaluation_seed": seed}
+
+
+def _row(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in ("normalized_return", "standing", "full_episodes", "mean_episode_s")}
+
+
+def _pushed(run: Run, task: Task, which: Which, seed: int) -> dict[str, Any]:
+    from bunraku.imitation.push import PushConfig, pushes
+
+    cfg = PushConfig(seed=seed)
+    names = task.character.body_names
+    body = "pelvis" if "pelvis" in names else names[-1]
+    done = pushes(policy_of(run, which).act, task.environment, body, cfg)
+    rows = [push.row() for push in done]
+    return {"body": body, "push_s": done[0].push_s, "greatest_n": cfg.greatest_n, "directions": rows}

@@ -1,0 +1,183 @@
+"""A character with all that decides its task: as a user names it, or as a run has kept it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bunraku.core.errors import BunrakuError
+
+if TYPE_CHECKING:
+    from bunraku.core.clip import Clip
+    from bunraku.imitation.character import Character
+    from bunraku.imitation.environment import EnvironmentConfig, SimulatedEnvironment
+    from bunraku.imitation.policy import Policy
+    from bunraku.imitation.rewards import RewardFunction
+    from bunraku.imitation.run import Run, Subject
+
+CHARACTER = "character"
+CLIP = "clip.npz"
+REWARDS = ("auto", "bopbag", "literal", "deepmimic")
+Which = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A character with all that decides its task."""
+
+    character: Character
+    cfg: EnvironmentConfig
+    clip: Clip | None
+    clip_identity: Mapping[str, Any] | None
+    reward_name: str
+    reward: RewardFunction | None
+    name: str
+
+    def environment(self, count: int, episode_s: float | None = None) -> SimulatedEnvironment:
+        """So many characters with this task, episodes as long as in training unless said."""
+        from bunraku.imitation.environment import SimulatedEnvironment
+
+        cfg = replace(self.cfg, count=count, episode_s=episode_s or self.cfg.episode_s)
+        return SimulatedEnvironment(self.character, cfg, self.clip, self.reward)
+
+    @property
+    def subject(self) -> Subject:
+        """What a run is bound to."""
+        from bunraku.imitation.run import Subject
+
+        cfg = self.cfg
+        settings = {
+            "reward": self.reward_name,
+            "clip": self.clip_identity,
+            "episode_s": cfg.episode_s,
+            "fall_rad": cfg.fall_rad,
+            "start": asdict(cfg.start),
+            "files": sorted(self.character.files),
+        }
+        return Subject(self.name, self.character.hash, self.character.physics_hz, settings)
+
+    def keep(self, out: Path) -> None:
+        """Copy the character and the clip into the run, which must be playable when the originals have changed."""
+        from bunraku.formats.clip import save_clip
+        from bunraku.imitation.character import export_character
+
+        (out / CHARACTER).mkdir(exist_ok=True)
+        if not (out / CHARACTER / "character.xml").exists():
+            export_character(self.character, out / CHARACTER / "character.xml")
+        if self.clip is not None and not (out / CLIP).exists():
+            save_clip(out / CLIP, self.clip)
+
+
+def open_task(
+    source: str,
+    clip: Path | None,
+    reward: str,
+    environment: EnvironmentConfig | None,
+    algorithm: Literal["ppo", "awr"] | None,
+    threads: int,
+) -> Task:
+    """A task as a user names it.
+
+    Raises:
+        BunrakuError: unknown character, clip or reward.
+    """
+    from bunraku.core import artifact
+    from bunraku.formats.clip import load_clip
+    from bunraku.imitation.character import open_character
+    from bunraku.imitation.recipes import recipe
+    from bunraku.imitation.simulation import SimulationConfig
+
+    if threads < 1:
+        raise BunrakuError(f"threads = {threads}: expected at least 1")
+    character = open_character(source)
+    loaded = None if clip is None else load_clip(clip)
+    identity = None if clip is None else {"path": str(clip), "sha256": artifact.file_hash(clip)}
+    function = _users_reward(reward) if reward.startswith("python:") else None
+    if function is None and reward not in REWARDS:
+        raise BunrakuError(f"no reward {reward!r}; there are: {', '.join(REWARDS)}, python:module:function")
+    cfg = environment or recipe(character.name, algorithm).environment
+    if reward == "auto":
+        reward = cfg.reward
+    named = {"auto": "auto", "bopbag": "bopbag", "literal": "literal", "deepmimic": "deepmimic"}
+    cfg = replace(cfg, reward=named.get(reward, "auto"), simulation=SimulationConfig(threads=threads))
+    return Task(character, cfg, loaded, identity, reward, function, source)
+
+
+def _users_reward(source: str) -> RewardFunction:
+    import importlib
+    import sys
+
+    from bunraku.compute.attempt import attempt
+
+    module, _, function = source.removeprefix("python:").partition(":")
+    if not module or not function:
+        raise BunrakuError(f"{source}: expected python:module:function")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    tried = attempt(importlib.import_module, module)
+    if tried.failure is not None:
+        raise BunrakuError(f"{source}: importing {module} failed: {tried.failure}")
+    found: RewardFunction | None = getattr(tried.value, function, None)
+    if found is None or not callable(found):
+        raise BunrakuError(f"{source}: {module} has no function {function!r}")
+    return found
+
+
+def reopen_task(out: Path, run: Run, character: str | None) -> Task:
+    """The character of a run as the run keeps it, or as a file has it now."""
+    from bunraku.formats.clip import load_clip
+    from bunraku.imitation.character import character_from_xml, open_character
+    from bunraku.imitation.environment import EnvironmentConfig
+    from bunraku.imitation.start import StartConfig
+
+    settings, name = dict(run.subject.task), run.subject.name
+    missing = {"episode_s", "fall_rad", "start"} - settings.keys()
+    if missing:
+        raise BunrakuError(f"{out}: does not say what its task was (lacks {', '.join(sorted(missing))})")
+    if character is not None:
+        found = open_character(character)
+    else:
+        folder = (out / CHARACTER).resolve()
+        found = character_from_xml(
+            _kept(folder, "character.xml").decode(errors="replace"),
+            name,
+            {file: _kept(folder, file) for file in settings.get("files", [])},
+        )
+    clip = load_clip(out / CLIP) if settings.get("clip") else None
+    reward = settings.get("reward", "auto")
+    cfg = EnvironmentConfig(
+        episode_s=settings["episode_s"],
+        # A user's function is code: it is not run again to judge a policy.
+        reward=reward if reward in REWARDS else "auto",
+        fall_rad=settings["fall_rad"],
+        start=StartConfig(**settings["start"]),
+    )
+    return Task(found, cfg, clip, settings.get("clip"), reward, None, character or name)
+
+
+def _kept(folder: Path, name: str) -> bytes:
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder):
+        raise BunrakuError(f"{folder}: names a file outside of it: {name}")
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BunrakuError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def load_trained(path: Path, character: str | None) -> tuple[Run, Task]:
+    """A run and its character, which must be the one that it was trained with."""
+    from bunraku.imitation.run import load_run
+
+    run = load_run(path)
+    task = reopen_task(path, run, character)
+    load_run(path, replace(run.subject, hash=task.character.hash, physics_hz=task.character.physics_hz))
+    return run, task
+
+
+def policy_of(run: Run, which: Which) -> Policy:
+    """One of a run's two policies."""
+    return run.best if which == "best" else run.last
