@@ -9,7 +9,7 @@ from bunraku.cli.command import Command, Switch
 from bunraku.core.progress import Progress
 
 CUBE = """\
-The published recipe's row is stored (benchmarks/rig_toy.py measures it: at least so many seconds), not run here.
+The published recipe's row is stored (measured by benchmarks/rig_toy.py, its encoder cut at 50 CPU s), not run here.
 cpu seconds include fitting the approximation to its samples; evaluations are of the true rig, after sampling.
 """
 FIGURE = """\
