@@ -1,6 +1,6 @@
 import pytest
 
-from bunraku.imitation.presets import preset
+from bunraku.imitation.presets import bopbag_awr_published, preset
 
 CONTROL_HZ = 24
 
@@ -14,7 +14,7 @@ def test_the_bop_bag_is_trained_on_the_published_budget_to_the_sample(algorithm)
 
 
 def test_advantage_weighted_regression_has_the_published_shape():
-    made = preset("bopbag", "awr").train
+    made = bopbag_awr_published().train
     assert (made.policy.hidden, made.policy.critic_hidden, made.policy.activation) == ((512,), (512,), "relu")
     assert (made.awr.epochs, made.awr.validation, made.awr.patience) == (40, 0.3, 8)
     assert made.samples // (made.count * CONTROL_HZ) == 8
