@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bunraku.core.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from bunraku.core.controls import ControlSpec
     from bunraku.core.curves import Curves
     from bunraku.core.mesh_sequence import MeshSequence
     from bunraku.core.rig import Rig
@@ -493,8 +494,8 @@ def _changes(settings: Mapping[str, Any], capture: Path, rig: str | None) -> dic
 
 
 def export(path: Path, to: Path, *, rig: str | None = None, overwrite: bool = False) -> dict[str, Any]:
-    """A take to .csv, .json, .npz (solved mesh and curves) or .glb/.gltf (a copy of the rig's file); a model to
-    .npz.
+    """A take to .csv, .json, .npz (solved mesh and curves) or .glb/.gltf (a copy of the rig's file); a model or an
+    encoder to .npz or .onnx.
     """
     from bunraku.core import artifact
     from bunraku.core.errors import BunrakuError
@@ -542,13 +543,67 @@ def _export_arrays(path: Path, to: Path, rig: str | None) -> None:
     from bunraku.core import artifact
     from bunraku.core.errors import BunrakuError
 
+    kind = artifact.read_manifest(path)["kind"]
+    if to.suffix.lower() == ".onnx":
+        (_export_model_onnx if kind == "model" else _export_encoder_onnx)(path, to)
+        return
     if to.suffix.lower() != ".npz":
-        raise BunrakuError(f"{to}: a model or encoder is written as .npz in this version")
-    stored = artifact.load(path, artifact.read_manifest(path)["kind"])
+        raise BunrakuError(f"{to}: a model or encoder is written as .npz or .onnx")
+    stored = artifact.load(path, kind)
     arrays = dict(stored.arrays)
     arrays["description"] = np.frombuffer(json.dumps(stored.manifest["description"]).encode(), np.uint8)
     with artifact.disk_errors(to), to.open("wb") as handle:
         np.savez(handle, allow_pickle=False, **arrays)
+
+
+def _export_model_onnx(path: Path, to: Path) -> None:
+    from bunraku.formats.onnx import approximation_graph, require_onnx, save_onnx
+
+    require_onnx(to)
+    model = _loaded_model(path)
+    graph = approximation_graph(
+        centre=model.centre,
+        spread=model.spread,
+        scale=model.scale,
+        skip=model.skip,
+        terms=model.terms,
+        products=model.products,
+        layers=model.layers,
+        activation=model.activation,
+        mean=model.mean,
+        basis=model.basis,
+    )
+    save_onnx(to, graph, _control_metadata(model.spec))
+
+
+def _export_encoder_onnx(path: Path, to: Path) -> None:
+    from bunraku.formats.onnx import encoder_graph, require_onnx, save_onnx
+    from bunraku.inversion.encoder import load_encoder
+
+    require_onnx(to)
+    encoder = load_encoder(path)
+    spec = encoder.spec
+    graph = encoder_graph(
+        mean=encoder.mean,
+        basis=encoder.basis,
+        unit=encoder.unit,
+        skip=encoder.skip,
+        layers=encoder.layers,
+        neutral=spec.neutral,
+        span=spec.range,
+        lower=spec.lower,
+        upper=spec.upper,
+    )
+    save_onnx(to, graph, _control_metadata(spec))
+
+
+def _control_metadata(spec: ControlSpec) -> dict[str, str]:
+    """Names, units and bounds of the controls, in the order of the network's columns."""
+    import json
+
+    columns = {"lower": spec.lower.tolist(), "upper": spec.upper.tolist(), "neutral": spec.neutral.tolist()}
+    columns |= {"controls": list(spec.names), "units": list(spec.units)}
+    return {name: json.dumps(values) for name, values in columns.items()}
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:

@@ -243,7 +243,7 @@ def export() -> type[Command]:
         """A take or a model in a format for other programs; the file's ending says which."""
 
         artifact: Positional[Path]
-        """A take (to .csv, .json, .npz, .glb) or a model."""
+        """A take (to .csv, .json, .npz, .glb), a model or an encoder (to .npz, .onnx)."""
         to: Path
         """The file to write."""
         rig: str | None = None

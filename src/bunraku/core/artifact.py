@@ -196,7 +196,9 @@ def write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays as one safetensors file, atomically."""
     from safetensors.numpy import save
 
-    write_bytes(file, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    # `ascontiguousarray` would make a single number a list of one.
+    whole = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+    write_bytes(file, save(whole))
 
 
 def read_arrays(file: Path) -> dict[str, np.ndarray]:
