@@ -41,9 +41,9 @@ class Evaluation:
     """Means over episodes; a step after an early end counts as 0."""
 
     normalized_return: float
-    """Of the bop bag's formula where a pose is imitated, of DeepMimic's where a clip is."""
+    """Of the bop bag's formula for a single rotation that imitates a pose, of DeepMimic's for all else."""
     normalized_return_literal: float | None
-    """Of the bop bag's formula as its article has it in code; none for clips."""
+    """Of the bop bag's formula as its article has it in code; none where the paper's is used."""
     task_return: float
     """Of the reward that was trained for."""
     standing: float
@@ -111,8 +111,9 @@ class _Scores:
         self.lasted, self.rewards = np.zeros(environment.count), np.zeros(environment.count)
         self.returns, self.literal = np.zeros(environment.count), np.zeros(environment.count)
         self.terms: dict[str, float] = {}
-        self.clip = environment.reference.duration_s > 0
-        self.formula: Callable[[Tracking], Reward] = deepmimic_reward if self.clip else bopbag_reward
+        # docs/bopbag.md: the article's formula is for one rotation and a pose, the paper's for all else.
+        self.bag = environment.reference.duration_s == 0 and len(environment.built.anatomy.rotations) == 1
+        self.formula: Callable[[Tracking], Reward] = bopbag_reward if self.bag else deepmimic_reward
 
     def take(self, terminated: np.ndarray, reward: np.ndarray, terms: dict[str, np.ndarray]) -> None:
         """Count a step."""
@@ -121,7 +122,7 @@ class _Scores:
         self.lasted += alive
         self.rewards += alive * reward
         self.returns += alive * self.formula(tracking).total
-        if not self.clip:
+        if self.bag:
             self.literal += alive * literal_reward(tracking).total
         for name, term in terms.items():
             self.terms[name] = self.terms.get(name, 0.0) + float(term[alive].sum())
@@ -131,7 +132,7 @@ class _Scores:
         survived = max(1.0, float(self.lasted.sum()))
         return Evaluation(
             normalized_return=float(self.returns.mean()) / self.steps,
-            normalized_return_literal=None if self.clip else float(self.literal.mean()) / self.steps,
+            normalized_return_literal=float(self.literal.mean()) / self.steps if self.bag else None,
             task_return=float(self.rewards.mean()) / self.steps,
             standing=float(stands.mean()),
             full_episodes=float(self.alive.mean()),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bunraku.imitation.character import Character
     from bunraku.imitation.environment import EnvironmentConfig, SimulatedEnvironment
     from bunraku.imitation.policy import Policy
+    from bunraku.imitation.presets import Preset
     from bunraku.imitation.rewards import RewardFunction
     from bunraku.imitation.run import Run, Subject
 
@@ -86,7 +87,7 @@ def open_task(
     from bunraku.core import artifact
     from bunraku.formats.clip import load_clip
     from bunraku.imitation.character import open_character
-    from bunraku.imitation.recipes import recipe
+    from bunraku.imitation.environment import EnvironmentConfig
     from bunraku.imitation.simulation import SimulationConfig
 
     if threads < 1:
@@ -97,12 +98,19 @@ def open_task(
     function = _users_reward(reward) if reward.startswith("python:") else None
     if function is None and reward not in REWARDS:
         raise BunrakuError(f"no reward {reward!r}; there are: {', '.join(REWARDS)}, python:module:function")
-    cfg = environment or recipe(character.name, algorithm).environment
+    cfg = environment or EnvironmentConfig(episode_s=preset_of(character.name, algorithm).episode_s)
     if reward == "auto":
         reward = cfg.reward
     named = {"auto": "auto", "bopbag": "bopbag", "literal": "literal", "deepmimic": "deepmimic"}
     cfg = replace(cfg, reward=named.get(reward, "auto"), simulation=SimulationConfig(threads=threads))
     return Task(character, cfg, loaded, identity, reward, function, source)
+
+
+def preset_of(character: str, algorithm: Literal["ppo", "awr"] | None) -> Preset:
+    """The settings that a character is trained with: by awr, as its article has it, the bop bag; by ppo the others."""
+    from bunraku.imitation.presets import preset
+
+    return preset(character, algorithm or ("awr" if character == "bopbag" else "ppo"))
 
 
 def _users_reward(source: str) -> RewardFunction:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
 from bunraku.mimic.judging import judge
-from bunraku.mimic.opening import open_task, reopen_task
+from bunraku.mimic.opening import open_task, preset_of, reopen_task
 
 if TYPE_CHECKING:
     from bunraku.imitation.environment import EnvironmentConfig
@@ -39,19 +39,18 @@ def train(
 ) -> dict[str, Any]:
     """Train a character in the folder `out`, then evaluate it; resumes, and repeats a finished result.
 
-    What is not given is the recipe's for this character and algorithm. `samples` and `minutes` only say when to stop:
+    What is not given is the preset's for this character and algorithm. `samples` and `minutes` only say when to stop:
     a finished run that is given more of either goes on. `reward` is one of `REWARDS` or python:module:function,
-    which is called with a `Tracking`. `cfg` and `environment` replace the recipe.
+    which is called with a `Tracking`. `cfg` and `environment` replace the preset.
 
     Raises:
         BunrakuError: unknown character, clip or reward, settings that cannot be, `out` made with other settings,
             a corrupt checkpoint, numbers that are not finite.
     """
-    from bunraku.imitation.recipes import recipe
     from bunraku.imitation.train import train as learn
 
     task = open_task(str(character), clip, reward, environment, algorithm, threads)
-    plan = cfg or recipe(task.character.name, algorithm).train
+    plan = cfg or preset_of(task.character.name, algorithm).train
     if minutes is not None and not minutes > 0:
         raise BunrakuError(f"minutes = {minutes:g}: expected more than 0")
     budget = samples if samples is not None else plan.samples if minutes is None else _ENDLESS
