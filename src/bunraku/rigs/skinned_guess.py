@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OWN = 0.5  # a vertex shows a joint's motion when it follows it by more than this weight
 # how strongly an undecided rotation (vertices on a line, or none) is drawn to rest, against the vertices' moment
+ENOUGH = 100  # vertices tell a rotation as well as thousands do
 TO_REST = 1e-3
 
 
@@ -79,7 +80,7 @@ def shown_by_nodes(rig: SkinnedRig) -> dict[int, Shown]:
             continue
         own = np.where(joint == node, character.weights, 0.0)
         share = own.sum(axis=1)
-        vertices = np.flatnonzero(share > OWN)
+        vertices = _some(np.flatnonzero(share > OWN))
         if len(vertices) >= 3:
             strongest = own[vertices].argmax(axis=1)
             bind = character.inverse_binds[character.influences[vertices, strongest]][:, :3]
@@ -87,12 +88,17 @@ def shown_by_nodes(rig: SkinnedRig) -> dict[int, Shown]:
             out[node] = Shown(vertices, points, share[vertices])
         elif 9 * node in controlled:
             share = np.where(np.isin(joint, _below(rig, node)), character.weights, 0.0).sum(axis=1)
-            vertices = np.flatnonzero(share > OWN)
+            vertices = _some(np.flatnonzero(share > OWN))
             if len(vertices) >= 3:
                 linear, shift = rig.rest_world[node, :, :3], rig.rest_world[node, :, 3]
                 points = np.linalg.lstsq(linear, (rig.neutral[vertices] - shift).T, rcond=None)[0].T
                 out[node] = Shown(vertices, points, share[vertices])
     return out
+
+
+def _some(vertices: np.ndarray) -> np.ndarray:
+    """Enough of them, spread evenly over the file's order."""
+    return vertices[:: max(1, len(vertices) // ENOUGH)]
 
 
 def _below(rig: SkinnedRig, node: int) -> np.ndarray:
