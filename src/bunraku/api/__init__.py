@@ -1,0 +1,18 @@
+"""The product in one-line functions: each opens its files, calls one stage and keeps what comes out.
+
+The command line is a thin coat over these; scripts use them as they are. Importing this package loads nothing heavy.
+"""
+
+from bunraku.api.doors import load_curves as load_curves
+from bunraku.api.doors import load_sequence as load_sequence
+from bunraku.api.doors import load_take as load_take
+from bunraku.api.doors import open_rig as open_rig
+from bunraku.api.doors import save_curves as save_curves
+from bunraku.api.exports import export as export
+from bunraku.api.rigs import bake as bake
+from bunraku.api.rigs import describe as describe
+from bunraku.api.rigs import fit as fit
+from bunraku.api.rigs import sample as sample
+from bunraku.api.takes import evaluate as evaluate
+from bunraku.api.takes import invert as invert
+from bunraku.api.takes import invert_file as invert_file

@@ -1,0 +1,123 @@
+"""Takes, models and encoders in files for other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bunraku.api.doors import load_take, loaded_model, open_rig, refuse_existing, rig_source, save_curves
+
+if TYPE_CHECKING:
+    from bunraku.core.controls import ControlSpec
+
+
+def export(path: Path, to: Path, *, rig: str | None = None, overwrite: bool = False) -> dict[str, Any]:
+    """A take to .csv, .json, .npz (solved mesh and curves) or .glb/.gltf (a copy of the rig's file); a model or an
+    encoder to .npz or .onnx.
+    """
+    from bunraku.core import artifact
+    from bunraku.core.errors import BunrakuError
+
+    kind = artifact.read_manifest(path)["kind"]
+    writers = {"take": _export_take, "model": _export_arrays, "encoder": _export_arrays}
+    if kind not in writers:
+        raise BunrakuError(f"{path}: is a {kind}; a take, a model or an encoder can be exported")
+    refuse_existing(to, overwrite)
+    writers[kind](path, to, rig)
+    return {"path": str(to), "kind": kind, "bytes": to.stat().st_size}
+
+
+def _export_take(path: Path, to: Path, rig: str | None) -> None:
+    from bunraku.core.errors import BunrakuError
+    from bunraku.core.mesh_sequence import mesh_sequence
+    from bunraku.formats.gltf_append import append_animation
+    from bunraku.formats.npz import save_npz_sequence
+    from bunraku.rigs.skinned import SkinnedRig, keyed
+
+    take = load_take(path)
+    ending = to.suffix.lower()
+    if ending in (".csv", ".json"):
+        return save_curves(take.curves, to)
+    if ending not in (".npz", ".glb", ".gltf"):
+        raise BunrakuError(f"{to}: a take is written as .csv, .json, .npz, .glb or .gltf")
+    source = rig_source(take.settings, rig, path)
+    opened = open_rig(source)
+    if ending == ".npz":
+        mesh = opened.evaluate(take.curves.ordered_as(opened.spec))
+        solved = mesh_sequence(mesh, opened.faces, take.curves.fps, take.curves.start_frame)
+        return save_npz_sequence(to, solved, take.curves)
+    if not isinstance(opened, SkinnedRig):
+        raise BunrakuError(
+            f"{to}: only a take on a glTF rig can be written into a copy of its file; this one is on {source}"
+        )
+    return append_animation(Path(source), keyed(opened, take.curves, path.name), to)
+
+
+def _export_arrays(path: Path, to: Path, rig: str | None) -> None:
+
+    import numpy as np
+
+    from bunraku.core import artifact
+    from bunraku.core.errors import BunrakuError
+
+    kind = artifact.read_manifest(path)["kind"]
+    if to.suffix.lower() == ".onnx":
+        (_export_model_onnx if kind == "model" else _export_encoder_onnx)(path, to)
+        return
+    if to.suffix.lower() != ".npz":
+        raise BunrakuError(f"{to}: a model or encoder is written as .npz or .onnx")
+    stored = artifact.load(path, kind)
+    arrays = dict(stored.arrays)
+    arrays["description"] = np.frombuffer(json.dumps(stored.manifest["description"]).encode(), np.uint8)
+    with artifact.disk_errors(to), to.open("wb") as handle:
+        np.savez(handle, allow_pickle=False, **arrays)
+
+
+def _export_model_onnx(path: Path, to: Path) -> None:
+    from bunraku.formats.onnx import approximation_graph, require_onnx, save_onnx
+
+    require_onnx(to)
+    model = loaded_model(path)
+    graph = approximation_graph(
+        centre=model.centre,
+        spread=model.spread,
+        scale=model.scale,
+        skip=model.skip,
+        terms=model.terms,
+        products=model.products,
+        layers=model.layers,
+        activation=model.activation,
+        mean=model.mean,
+        basis=model.basis,
+    )
+    save_onnx(to, graph, _control_metadata(model.spec))
+
+
+def _export_encoder_onnx(path: Path, to: Path) -> None:
+    from bunraku.formats.onnx import encoder_graph, require_onnx, save_onnx
+    from bunraku.inversion.encoder import load_encoder
+
+    require_onnx(to)
+    encoder = load_encoder(path)
+    spec = encoder.spec
+    graph = encoder_graph(
+        mean=encoder.mean,
+        basis=encoder.basis,
+        unit=encoder.unit,
+        skip=encoder.skip,
+        layers=encoder.layers,
+        neutral=spec.neutral,
+        span=spec.range,
+        lower=spec.lower,
+        upper=spec.upper,
+    )
+    save_onnx(to, graph, _control_metadata(spec))
+
+
+def _control_metadata(spec: ControlSpec) -> dict[str, str]:
+    """Names, units and bounds of the controls, in the order of the network's columns."""
+
+    columns = {"lower": spec.lower.tolist(), "upper": spec.upper.tolist(), "neutral": spec.neutral.tolist()}
+    columns |= {"controls": list(spec.names), "units": list(spec.units)}
+    return {name: json.dumps(values) for name, values in columns.items()}
