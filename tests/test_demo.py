@@ -1,4 +1,5 @@
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from bunraku.core.errors import BunrakuError
 from bunraku.demo import DemoConfig, demo
 from bunraku.inversion import invert
 from bunraku.inversion.encoder import EncoderConfig
+from bunraku.player import Player
 
-SMALL = DemoConfig(frames=24)
+SMALL = DemoConfig(frames=24, mimic_samples=768)
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +71,15 @@ def test_it_leaves_curves_and_a_character_with_the_take_as_last_animation(shown)
     assert last == ["wave", "walk", "take"]
 
 
+def test_the_bop_bag_is_trained_beside_what_does_not_learn(shown):
+    bag = {row["controller"]: row for row in shown["bopbag"]}
+    assert bag.keys() == {"learned", "no action", "PD, hand-tuned"}
+    assert bag["learned"]["samples"] == 768
+    assert bag["PD, hand-tuned"]["standing"] == 1.0 > bag["no action"]["standing"]
+    assert "<svg" in api.Path(shown["files"]["bop bag's learning curve"]).read_text()
+    assert Player(shown["files"]["bop bag's policy, for bunraku/player.py"]).act(np.zeros(2)).shape == (1,)
+
+
 def test_given_again_it_repeats_its_result_without_work(shown, monkeypatch):
     monkeypatch.setattr(api, "invert_file", None)  # calling it would raise
     assert demo(api.Path(shown["out"]), SMALL) == shown
@@ -76,7 +87,7 @@ def test_given_again_it_repeats_its_result_without_work(shown, monkeypatch):
 
 def test_other_settings_are_refused_without_overwrite(shown):
     with pytest.raises(BunrakuError, match=r"was made with noise = 0\.002"):
-        demo(api.Path(shown["out"]), DemoConfig(frames=24, noise=0.01))
+        demo(api.Path(shown["out"]), replace(SMALL, noise=0.01))
 
 
 def test_stopped_half_way_it_goes_on_to_the_same_errors(shown, tmp_path, monkeypatch):
@@ -92,7 +103,7 @@ def test_stopped_half_way_it_goes_on_to_the_same_errors(shown, tmp_path, monkeyp
     monkeypatch.setattr(api, "export", whole)
     result = demo(tmp_path / "demo", SMALL)
     assert artifact.read_manifest(tmp_path / "demo" / "cube" / "model")["provenance"] == made
-    for of in ("cube", "figure"):
+    for of in ("cube", "figure", "bopbag"):
         for row, other in zip(result[of], shown[of], strict=True):
             assert {**row, "cpu_seconds": 0} == {**other, "cpu_seconds": 0}
 

@@ -1,8 +1,9 @@
-"""What a new user sees first: two rigs inverted on data that is made on the spot, everything kept in one folder.
+"""What a new user sees first: two rigs inverted on data that is made on the spot, and a bop bag that learns to stand.
 
 The cube is the published toy: sampled, approximated, a straight shot of it inverted by an encoder and by the solver.
-The figure is a skinned puppet: its own walk is baked, dirtied with noise, and won back as curves. Each step is a call
-of `api` with an output of its own, so that a demo that was stopped goes on where it was.
+The figure is a skinned puppet: its own walk is baked, dirtied with noise, and won back as curves. The bop bag is
+trained by the method of its article, from as many frames. Each step is a call of `api` or `mimic` with an output of
+its own, so that a demo that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bunraku import api
+from bunraku import api, mimic
 from bunraku.core.progress import Progress, silent
 
 KIND = "demo"
@@ -37,6 +38,8 @@ class DemoConfig:
     """Standard deviation of the noise on each coordinate of the figure's mesh, as a share of its diagonal."""
     smooth: float = 3e-3
     """Weight of smoothness with which the noisy figure is inverted."""
+    mimic_samples: int = 6144
+    """Frames that the bop bag learns from, as published."""
     seed: int = 0
     """Of everything that is drawn at random."""
 
@@ -59,6 +62,7 @@ def demo(
     result = {
         "cube": _cube(out / "cube", cfg, progress),
         "figure": _figure(out / "figure", cfg, progress),
+        "bopbag": _bopbag(out / "bopbag", cfg, progress),
         "files": _files(out),
         "wall_seconds": time.perf_counter() - started,
         "out": str(out),
@@ -73,6 +77,9 @@ def _files(out: Path) -> dict[str, str]:
         "figure": "figure/figure.glb",
         "figure curves": "figure/curves.csv",
         "figure with the take as last animation": "figure/recovered.glb",
+        "bop bag's learning curve": "bopbag/run/learning_curve.svg",
+        "bop bag's policy, for bunraku/player.py": "bopbag/policy.npz",
+        "bop bag's motion": "bopbag/motion.npz",
     }
     return {what: str(out / name) for what, name in names.items()}
 
@@ -197,3 +204,27 @@ def _against(rig: Path, clean: Path, take: Path) -> Mapping[str, Any]:
     solved = api.load_take(take).curves.ordered_as(opened.spec)
     mesh = api.load_sequence(clean)
     return evaluate(opened, mesh, solved, true_controls=true.ordered_as(opened.spec)).metrics.values
+
+
+def _bopbag(folder: Path, cfg: DemoConfig, progress: Progress) -> list[dict[str, Any]]:
+    """The bop bag trained by advantage-weighted regression, beside what does not learn."""
+    folder.mkdir(exist_ok=True)
+    run = folder / "run"
+    done = mimic.train(
+        "bopbag", run, algorithm="awr", samples=cfg.mimic_samples, seed=cfg.seed, overwrite=True, progress=progress
+    )
+    mimic.export(run, folder / "policy.npz", overwrite=True)
+    mimic.export(run, folder / "motion.npz", motion=4.0, overwrite=True)
+    rows: list[dict[str, Any]] = []
+    for row in done["controllers"]:
+        learned = row["controller"].startswith("policy")
+        rows.append(
+            {
+                "controller": "learned" if learned else row["controller"],
+                "normalized_return": row["normalized_return"],
+                "standing": row["standing"],
+                "samples": done["samples"] if learned else None,
+                "cpu_seconds": done["train_cpu_seconds"] if learned else None,
+            }
+        )
+    return rows

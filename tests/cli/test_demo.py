@@ -9,6 +9,9 @@ RESULT = {
         {"way": "solve", "mean_error": 0.00031415, "max_error": 0.0012, "cpu_seconds": 1.25},
     ],
     "figure": [{"way": "with smoothness", "mean_error": 0.0004, "roughness": 1.2e-5}],
+    "bopbag": [
+        {"controller": "learned", "normalized_return": 0.98, "standing": 1.0, "samples": 6144, "cpu_seconds": 2.0}
+    ],
     "files": {"cube curves": "there/cube/curves.csv"},
     "wall_seconds": 20.0,
     "out": "there",

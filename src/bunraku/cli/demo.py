@@ -17,6 +17,10 @@ Measured against mesh and curves before the noise; the roughness in the capture'
 Errors are mean and largest vertex distances on the true rig (the cube is 2 wide; the figure 1.64 m high); control
 error is the mean distance to the true curves, as a share of each control's range.
 """
+BOPBAG = """\
+32 episodes of 20 s from up to 86 degrees off upright; standing is the share that stands at the end. The return is the
+mean reward of a frame, 1 at best: resting anywhere is worth 0.4.
+"""
 
 
 def demo() -> type[Command]:
@@ -24,7 +28,7 @@ def demo() -> type[Command]:
 
     @dataclass(frozen=True, kw_only=True)
     class Demo(Command):
-        """Invert a cube rig and a small skinned character, all of it on data that is made on the spot."""
+        """Invert a cube rig and a small skinned character, teach a bop bag to stand; all data is made on the spot."""
 
         out: Path = Path("demo")
         """The folder to write."""
@@ -43,6 +47,8 @@ def demo() -> type[Command]:
             print(CUBE)
             print_rows("The figure: its own walk, dirtied with noise, won back as curves", _titled(result["figure"]))
             print(FIGURE)
+            print_rows("The bop bag: learns to stand from as many frames as published", _titled(result["bopbag"]))
+            print(BOPBAG)
             print_values({**result["files"], "wall seconds": result["wall_seconds"]})
             print(f"Everything is in {result['out']}")
 

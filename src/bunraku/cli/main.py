@@ -14,7 +14,7 @@ from bunraku.core.errors import BunrakuError
 
 # Command words, the function that gives its class (imported only when it is asked for), and the line of the overview.
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
-    ("demo",): ("bunraku.cli.demo:demo", "invert a cube and a character on embedded data"),
+    ("demo",): ("bunraku.cli.demo:demo", "invert a cube and a character, teach a bop bag to stand"),
     ("rig", "describe"): ("bunraku.cli.rig:describe", "controls, mesh size, animations and speed of a rig"),
     ("rig", "bake"): ("bunraku.cli.rig:bake", "a rig's own animation as a mesh sequence"),
     ("rig", "sample"): ("bunraku.cli.rig:sample", "random poses of a rig and their meshes"),

@@ -101,7 +101,7 @@ def _export_motion(policy: Policy, task: Task, to: Path, seconds: float, seed: i
     from bunraku.formats.clip import save_clip
     from bunraku.imitation.play import play
 
-    environment = task.environment(1, seconds + 1.0)
+    environment = task.exam(1, seconds + 1.0)
     motion = play(policy.act, environment, seconds, seed)
     environment.close()
     more = {"body_pos_w": motion.body_pos_w, "body_quat_w": motion.body_quat_w, "qpos": motion.qpos}

@@ -45,7 +45,7 @@ def judge(
     from bunraku.imitation.evaluate import EvaluateConfig, evaluate
 
     cfg = EvaluateConfig(episodes, episode_s or EvaluateConfig.episode_s, seed)
-    values = evaluate(policy_of(run, which).act, task.environment, cfg).values()
+    values = evaluate(policy_of(run, which).act, task.exam, cfg).values()
     size = len(no_action(task.character).gains)
     rows = [{"controller": f"policy ({which})", **_row(values)}]
     for name, make in {"no action": no_action, "PD, hand-tuned": pd_controller}.items():
@@ -54,7 +54,7 @@ def judge(
         except BunrakuError:
             continue  # a character that no PD controller fits
         # What a clip adds to the observation stands at its end.
-        done = evaluate(lambda seen, act=controller: act(seen[:, :size]), task.environment, cfg)
+        done = evaluate(lambda seen, act=controller: act(seen[:, :size]), task.exam, cfg)
         rows.append({"controller": name, **_row(done.values())})
     shared = {"episodes": episodes, "episode_s": cfg.episode_s, "policy": which, "controllers": rows}
     rates = {"physics_hz": task.character.physics_hz, "control_hz": task.character.control_hz}
@@ -71,6 +71,6 @@ def _pushed(run: Run, task: Task, which: Which, seed: int) -> dict[str, Any]:
     cfg = PushConfig(seed=seed)
     names = task.character.body_names
     body = "pelvis" if "pelvis" in names else names[-1]
-    done = pushes(policy_of(run, which).act, task.environment, body, cfg)
+    done = pushes(policy_of(run, which).act, task.exam, body, cfg)
     rows = [push.row() for push in done]
     return {"body": body, "push_s": done[0].push_s, "greatest_n": cfg.greatest_n, "directions": rows}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bunraku.imitation.presets import Preset
     from bunraku.imitation.rewards import RewardFunction
     from bunraku.imitation.run import Run, Subject
+    from bunraku.imitation.start import StartConfig
 
 CHARACTER = "character"
 CLIP = "clip.npz"
@@ -30,6 +31,8 @@ class Task:
 
     character: Character
     cfg: EnvironmentConfig
+    judged_from: StartConfig
+    """Where episodes of an evaluation start."""
     clip: Clip | None
     clip_identity: Mapping[str, Any] | None
     reward_name: str
@@ -43,6 +46,10 @@ class Task:
         cfg = replace(self.cfg, count=count, episode_s=episode_s or self.cfg.episode_s)
         return SimulatedEnvironment(self.character, cfg, self.clip, self.reward)
 
+    def exam(self, count: int, episode_s: float) -> SimulatedEnvironment:
+        """The same from the starts that policies are judged by."""
+        return replace(self, cfg=replace(self.cfg, start=self.judged_from)).environment(count, episode_s)
+
     @property
     def subject(self) -> Subject:
         """What a run is bound to."""
@@ -55,6 +62,7 @@ class Task:
             "episode_s": cfg.episode_s,
             "fall_rad": cfg.fall_rad,
             "start": asdict(cfg.start),
+            "judged_from": asdict(self.judged_from),
             "files": sorted(self.character.files),
         }
         return Subject(self.name, self.character.hash, self.character.physics_hz, settings)
@@ -89,6 +97,7 @@ def open_task(
     from bunraku.imitation.character import open_character
     from bunraku.imitation.environment import EnvironmentConfig
     from bunraku.imitation.simulation import SimulationConfig
+    from bunraku.imitation.start import StartConfig
 
     if threads < 1:
         raise BunrakuError(f"threads = {threads}: expected at least 1")
@@ -98,12 +107,16 @@ def open_task(
     function = _users_reward(reward) if reward.startswith("python:") else None
     if function is None and reward not in REWARDS:
         raise BunrakuError(f"no reward {reward!r}; there are: {', '.join(REWARDS)}, python:module:function")
-    cfg = environment or EnvironmentConfig(episode_s=preset_of(character.name, algorithm).episode_s)
+    preset = preset_of(character.name, algorithm)
+    judged_from = environment.start if environment else StartConfig()
+    cfg = environment or EnvironmentConfig(
+        episode_s=preset.episode_s, start=replace(judged_from, tilt_rad=preset.tilt_rad)
+    )
     if reward == "auto":
         reward = cfg.reward
     named = {"auto": "auto", "bopbag": "bopbag", "literal": "literal", "deepmimic": "deepmimic"}
     cfg = replace(cfg, reward=named.get(reward, "auto"), simulation=SimulationConfig(threads=threads))
-    return Task(character, cfg, loaded, identity, reward, function, source)
+    return Task(character, cfg, judged_from, loaded, identity, reward, function, source)
 
 
 def preset_of(character: str, algorithm: Literal["ppo", "awr"] | None) -> Preset:
@@ -142,7 +155,7 @@ def reopen_task(out: Path, run: Run, character: str | None) -> Task:
     from bunraku.imitation.start import StartConfig
 
     settings, name = dict(run.subject.task), run.subject.name
-    missing = {"episode_s", "fall_rad", "start"} - settings.keys()
+    missing = {"episode_s", "fall_rad", "start", "judged_from"} - settings.keys()
     if missing:
         raise BunrakuError(f"{out}: does not say what its task was (lacks {', '.join(sorted(missing))})")
     if character is not None:
@@ -163,7 +176,8 @@ def reopen_task(out: Path, run: Run, character: str | None) -> Task:
         fall_rad=settings["fall_rad"],
         start=StartConfig(**settings["start"]),
     )
-    return Task(found, cfg, clip, settings.get("clip"), reward, None, character or name)
+    judged_from = StartConfig(**settings["judged_from"])
+    return Task(found, cfg, judged_from, clip, settings.get("clip"), reward, None, character or name)
 
 
 def _kept(folder: Path, name: str) -> bytes:
