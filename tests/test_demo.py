@@ -1,5 +1,6 @@
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,18 +77,18 @@ def test_the_bop_bag_is_trained_beside_what_does_not_learn(shown):
     assert bag.keys() == {"learned", "no action", "PD, hand-tuned"}
     assert bag["learned"]["samples"] == 768
     assert bag["PD, hand-tuned"]["standing"] == 1.0 > bag["no action"]["standing"]
-    assert "<svg" in api.Path(shown["files"]["bop bag's learning curve"]).read_text()
+    assert "<svg" in Path(shown["files"]["bop bag's learning curve"]).read_text()
     assert Player(shown["files"]["bop bag's policy, for bunraku/player.py"]).act(np.zeros(2)).shape == (1,)
 
 
 def test_given_again_it_repeats_its_result_without_work(shown, monkeypatch):
     monkeypatch.setattr(api, "invert_file", None)  # calling it would raise
-    assert demo(api.Path(shown["out"]), SMALL) == shown
+    assert demo(Path(shown["out"]), SMALL) == shown
 
 
 def test_other_settings_are_refused_without_overwrite(shown):
     with pytest.raises(BunrakuError, match=r"was made with noise = 0\.002"):
-        demo(api.Path(shown["out"]), replace(SMALL, noise=0.01))
+        demo(Path(shown["out"]), replace(SMALL, noise=0.01))
 
 
 def test_stopped_half_way_it_goes_on_to_the_same_errors(shown, tmp_path, monkeypatch):
@@ -109,7 +110,7 @@ def test_stopped_half_way_it_goes_on_to_the_same_errors(shown, tmp_path, monkeyp
 
 
 def test_killed_at_the_very_end_it_finds_every_part_again(shown):
-    out = api.Path(shown["out"])
+    out = Path(shown["out"])
     manifest = artifact.read_manifest(out)
     artifact.write_json(out / artifact.MANIFEST, {**manifest, "state": "unfinished", "result": {}})
     again = demo(out, SMALL)
