@@ -236,3 +236,9 @@ def test_hashes_tell_types_shapes_and_values_apart(tmp_path):
     assert artifact.array_hash(a[::2]) == artifact.array_hash(np.array([0.0, 2, 4]))
     (tmp_path / "f").write_bytes(b"abc")
     assert artifact.file_hash(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_single_number_is_no_list_of_one_after_a_round_trip(tmp_path):
+    artifact.write_arrays(tmp_path / "a.safetensors", {"one": np.array(3), "list": np.array([3])})
+    back = artifact.read_arrays(tmp_path / "a.safetensors")
+    assert (back["one"].shape, back["list"].shape) == ((), (1,))

@@ -134,6 +134,15 @@ def test_a_snapshot_continues_bit_for_bit():
         np.testing.assert_array_equal(a.truncated, b.truncated)
 
 
+def test_snapshots_have_the_same_shapes_whatever_the_generator_has_drawn():
+    environment = made()
+    shapes = []
+    for seed in range(40):
+        environment.reset(seed)
+        shapes.append({name: array.shape for name, array in environment.snapshot().items()})
+    assert all(each == shapes[0] for each in shapes)
+
+
 def test_a_snapshot_of_another_environment_is_refused():
     with pytest.raises(BunrakuError, match="states does not fit bopbag"):
         made().restore(made(count=5).snapshot())

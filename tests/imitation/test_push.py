@@ -53,7 +53,9 @@ def tilted(bag, controller, force):
 
 
 def test_who_does_not_stand_survives_no_push(bag):
-    for push in pushes(no_action(bag), maker(bag), "bag", PushConfig(phases=1, settle_s=6.0, recover_s=1.0, resolution_n=300.0)):
+    for push in pushes(
+        no_action(bag), maker(bag), "bag", PushConfig(phases=1, settle_s=6.0, recover_s=1.0, resolution_n=300.0)
+    ):
         assert push.row() == {"direction": push.direction, "stands_again_n": 0.0, "stays_upright_n": 0.0}
 
 

@@ -52,6 +52,9 @@ class EnvironmentConfig:
     """How it is computed."""
 
 
+_GENERATOR_BYTES = 256
+
+
 class SimulatedEnvironment:
     """`count` copies of one character, each imitating the reference in its own time; see `Environment`.
 
@@ -215,7 +218,8 @@ class SimulatedEnvironment:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """All that decides what follows."""
-        state = json.dumps(self._generator.bit_generator.state).encode()
+        # Of one length whatever its numbers: checkpoints are checked by their shapes. JSON ignores the spaces.
+        state = json.dumps(self._generator.bit_generator.state).encode().ljust(_GENERATOR_BYTES)
         return {
             "states": self.simulation.states.copy(),
             "previous_qpos": self._previous_qpos.copy(),
