@@ -18,9 +18,9 @@ def points(element):
 def test_higher_returns_are_higher_up_and_more_samples_further_right():
     (line,) = drawn([Line("a", np.array([0.0, 50, 100]), np.array([0.0, 0.25, 1]))]).iter(f"{SVG}polyline")
     x, y = points(line).T
-    np.testing.assert_allclose(x, [56, 340, 624])
-    # 0 at the bottom (316), 1 at the top (32).
-    np.testing.assert_allclose(y, [316, 245, 32])
+    np.testing.assert_allclose(x, [44, 328, 612])
+    # 0 at the bottom (316), 1 at the top (44).
+    np.testing.assert_allclose(y, [316, 248, 44])
 
 
 def test_a_spread_is_drawn_around_its_line():
@@ -39,9 +39,23 @@ def test_points_that_are_not_known_yet_are_left_out_and_names_are_escaped():
 def test_long_curves_are_thinned_to_their_ends_included():
     (line,) = drawn([Line("a", np.arange(10_000.0), np.ones(10_000))]).iter(f"{SVG}polyline")
     assert len(points(line)) == 400
-    np.testing.assert_allclose(points(line)[[0, -1], 0], [56, 624])
+    np.testing.assert_allclose(points(line)[[0, -1], 0], [44, 612])
 
 
 def test_nothing_yet_is_drawn_as_empty_axes():
     assert not list(drawn([]).iter(f"{SVG}polyline"))
     assert list(drawn([Line("a", np.array([1.0]), np.array([np.nan]))]).iter(f"{SVG}line"))
+
+
+def test_axes_are_marked_with_round_numbers():
+    root = drawn([Line("a", np.array([384.0, 6144]), np.array([0.3, 0.8]))])
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert [text for text in texts if text in ["0", "0.2", "0.4", "0.6", "0.8", "1"]][:6] == [
+        "0",
+        "0.2",
+        "0.4",
+        "0.6",
+        "0.8",
+        "1",
+    ]
+    assert {"2 k", "4 k", "6 k"} <= set(texts)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 _WIDTH, _HEIGHT = 640, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 32, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 28, 44, 44
 _COLOURS = ("#1f6f8b", "#c8553d", "#5b8c5a", "#8d6a9f", "#b08900")
 _MOST_POINTS = 400
 
@@ -71,14 +71,23 @@ def _bounds(line: Line) -> list[np.ndarray]:
 def _axes(right: float, bottom: float, top: float, unit: str) -> list[str]:
     floor, ceiling, far = _HEIGHT - _BOTTOM, _TOP, _WIDTH - _RIGHT
     parts: list[str] = []
-    for share in np.linspace(0, 1, 6):
-        x, y = _LEFT + (far - _LEFT) * share, floor - (floor - ceiling) * share
+    for value in _ticks(bottom, top):
+        y = floor - (floor - ceiling) * (value - bottom) / (top - bottom)
         parts.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{far}" y2="{y:.1f}" stroke="#ddd"/>')
-        parts.append(_text(_LEFT - 6, y + 4, f"{bottom + (top - bottom) * share:.3g}", 'text-anchor="end"'))
-        parts.append(_text(x, floor + 16, _short(right * share), 'text-anchor="middle"'))
+        parts.append(_text(_LEFT - 6, y + 4, f"{value:.3g}", 'text-anchor="end"'))
+    for value in _ticks(0.0, right):
+        parts.append(_text(_LEFT + (far - _LEFT) * value / right, floor + 16, _short(value), 'text-anchor="middle"'))
     parts.append(_text((_LEFT + far) / 2, _HEIGHT - 8, "samples", 'text-anchor="middle"'))
-    parts.append(_text(_LEFT - 6, _TOP - 10, unit, 'text-anchor="end"'))
+    parts.append(_text(8, _TOP - 8, unit, 'text-anchor="start"'))
     return parts
+
+
+def _ticks(low: float, high: float) -> Float[np.ndarray, "ticks"]:
+    """Round numbers from low to high, four to eight of them."""
+    rough = (high - low) / 6
+    decade = 10.0 ** np.floor(np.log10(rough))
+    step = decade * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * decade >= rough)
+    return step * np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) + 0.0
 
 
 def _short(number: float) -> str:
