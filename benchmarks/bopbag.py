@@ -30,7 +30,7 @@ from bunraku.imitation.curve import Line, learning_curve
 from bunraku.imitation.environment import EnvironmentConfig, SimulatedEnvironment
 from bunraku.imitation.evaluate import Controller, EvaluateConfig, evaluate
 from bunraku.imitation.presets import preset
-from bunraku.imitation.push import PushConfig, pushes
+from bunraku.imitation.push import NEAR_REFERENCE, PushConfig, pushes
 from bunraku.imitation.run import Subject, history
 from bunraku.imitation.start import StartConfig
 from bunraku.imitation.train import train
@@ -40,8 +40,8 @@ PUSH_N = 60.0
 """Sideways at the top body for 0.2 s: about the weight of two bags."""
 
 
-def environments(name: str, tilt_rad: float = 1.5) -> Callable[[int, float], SimulatedEnvironment]:
-    character, start = open_character(name), StartConfig(tilt_rad)
+def environments(name: str, start: StartConfig | None = None) -> Callable[[int, float], SimulatedEnvironment]:
+    character, start = open_character(name), start or StartConfig()
     return lambda count, episode_s: SimulatedEnvironment(character, EnvironmentConfig(count, episode_s, start=start))
 
 
@@ -58,7 +58,7 @@ def judged(name: str, act: Controller) -> dict[str, Any]:
 def pushed(name: str, act: Controller) -> dict[str, Any]:
     """The largest push after which it stands again, and the largest that does not throw it over [N]."""
     body = open_character(name).body_names[-1]
-    rows = pushes(act, environments(name), body, PushConfig(phases=2))
+    rows = pushes(act, environments(name, NEAR_REFERENCE), body, PushConfig(phases=2))
     return {
         "recovers": float(np.mean([push.stands_again_n.min() >= PUSH_N for push in rows])),
         "stays_upright_n": min(float(push.stays_upright_n.min()) for push in rows),
@@ -73,7 +73,10 @@ def ours(name: str, algorithm: str, seed: int, samples: int | None) -> tuple[dic
     subject = Subject(name, character.hash, character.physics_hz)
     with tempfile.TemporaryDirectory() as folder:
         run = train(
-            lambda count: environments(name, made.tilt_rad)(count, made.episode_s), cfg, Path(folder), subject=subject
+            lambda count: environments(name, StartConfig(made.tilt_rad))(count, made.episode_s),
+            cfg,
+            Path(folder),
+            subject=subject,
         )
         curve = history(Path(folder))
     result = run.result

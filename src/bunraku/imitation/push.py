@@ -11,9 +11,13 @@ from jaxtyping import Bool, Float
 from bunraku.core.errors import BunrakuError
 from bunraku.imitation.environment import SimulatedEnvironment
 from bunraku.imitation.evaluate import Controller, MakeSimulated, standing
+from bunraku.imitation.start import StartConfig
 
 DIRECTIONS_W = {"+x": (1.0, 0.0, 0.0), "-x": (-1.0, 0.0, 0.0), "+y": (0.0, 1.0, 0.0), "-y": (0.0, -1.0, 0.0)}
 
+
+NEAR_REFERENCE = StartConfig(tilt_rad=0.1, bend_rad=0.1, spin_rad_s=0.1)
+"""Where those who are to be pushed should start: what a push does is not to be mixed with getting up."""
 
 Survives = Callable[[Float[np.ndarray, "count"]], Bool[np.ndarray, "count"]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +67,12 @@ def _row(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pushed(run: Run, task: Task, which: Which, seed: int) -> dict[str, Any]:
-    from bunraku.imitation.push import PushConfig, pushes
+    from bunraku.imitation.push import NEAR_REFERENCE, PushConfig, pushes
 
     cfg = PushConfig(seed=seed)
     names = task.character.body_names
     body = "pelvis" if "pelvis" in names else names[-1]
-    done = pushes(policy_of(run, which).act, task.exam, body, cfg)
+    standing = replace(task, judged_from=NEAR_REFERENCE)
+    done = pushes(policy_of(run, which).act, standing.exam, body, cfg)
     rows = [push.row() for push in done]
     return {"body": body, "push_s": done[0].push_s, "greatest_n": cfg.greatest_n, "directions": rows}
