@@ -1,6 +1,7 @@
 """What every test shares: shapes checked at run time, and the third-party data."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from jaxtyping import install_import_hook
 
 # Before any test imports bunraku: every annotated shape and type is then checked on every call.
 install_import_hook("bunraku", "typechecks.checked")
+
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests of Ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA_ADVICE = "set BUNRAKU_DATA to the folder of third-party test data (rigs/, sequences/, clips/, bodies/)"
 
