@@ -55,6 +55,34 @@ class Body:
     joints: tuple[Joint, ...]
 
 
+_NOTHING, _OTHER = -1, -2
+"""Kinds of siblings beside MuJoCo's: bodies welded to their parent; those with several joints or an anchor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Siblings:
+    """Bodies equally far from the world whose joints are of one kind: their poses are computed together."""
+
+    kind: int
+    bodies: Int[np.ndarray, "siblings"]
+    parents: Int[np.ndarray, "siblings"]
+    pos: Float[np.ndarray, "siblings 3"]
+    quat: Float[np.ndarray, "siblings 4"] | None
+    """None: no rotation between parent and body at rest."""
+    q: Int[np.ndarray, "jointed numbers"]
+    """Where in qpos their joint is."""
+    axes: Float[np.ndarray, "jointed 3"]
+    zero: Float[np.ndarray, "jointed"]
+
+    def turns(self, qpos: Float[np.ndarray, "count nq"]) -> Float[np.ndarray, "count siblings 4"]:
+        """What hinges or balls add to the rotations."""
+        if self.kind == _BALL:
+            quat = qpos[:, self.q]
+            return quat / np.sqrt((quat**2).sum(axis=-1, keepdims=True))
+        half = (qpos[:, self.q[:, 0]] - self.zero) / 2
+        return np.concatenate([np.cos(half)[..., None], np.sin(half)[..., None] * self.axes], axis=-1)
+
+
 @dataclass(frozen=True, eq=False)
 class Anatomy:
     """Index arrays by kind of coordinate; a free joint counts as three linear coordinates and one quaternion.
@@ -74,6 +102,8 @@ class Anatomy:
     """The joint behind each rotation."""
     bodies: tuple[Body, ...]
     """In MuJoCo's order, the world first, parents before children."""
+    siblings: tuple[Siblings, ...]
+    """All bodies but the world, parents before children."""
     mass: Float[np.ndarray, "bodies"]
     centre: Float[np.ndarray, "bodies 3"]
     """Each body's centre of mass in its own frame."""
@@ -103,6 +133,7 @@ def anatomy(model: mujoco.MjModel) -> Anatomy:
         linear_v=np.array([v for _, v in linear], np.int64),
         turning=(*hinges, *quats),
         bodies=bodies,
+        siblings=_siblings(bodies),
         mass=np.array(model.body_mass),
         centre=np.array(model.body_ipos),
         effector_bodies=effector_bodies,
@@ -133,6 +164,38 @@ def _body(model: mujoco.MjModel, i: int, joints: list[Joint]) -> Body:
     return Body(model.body(i).name, parent, pos, quat, own)
 
 
+def _siblings(bodies: tuple[Body, ...]) -> tuple[Siblings, ...]:
+    depth = [0] * len(bodies)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, body in enumerate(bodies[1:], start=1):
+        depth[i] = depth[body.parent] + 1
+        groups.setdefault((depth[i], _kind(body)), []).append(i)
+    return tuple(_group(kind, places, bodies) for (_, kind), places in sorted(groups.items()))
+
+
+def _kind(body: Body) -> int:
+    if not body.joints:
+        return _NOTHING
+    joint = body.joints[0]
+    simple = len(body.joints) == 1 and joint.kind in (_BALL, _HINGE) and not joint.anchor.any()
+    return joint.kind if simple else _OTHER
+
+
+def _group(kind: int, places: list[int], bodies: tuple[Body, ...]) -> Siblings:
+    quat = np.array([bodies[i].quat for i in places])
+    joints = [bodies[i].joints[0] for i in places if kind in (_BALL, _HINGE)]
+    return Siblings(
+        kind=kind,
+        bodies=np.array(places, np.int64),
+        parents=np.array([bodies[i].parent for i in places], np.int64),
+        pos=np.array([bodies[i].pos for i in places]),
+        quat=None if (quat == [1.0, 0.0, 0.0, 0.0]).all() else quat,
+        q=np.array([j.q for j in joints], np.int64)[:, None] + np.arange(4 if kind == _BALL else 1),
+        axes=np.array([j.axis for j in joints]).reshape(-1, 3),
+        zero=np.array([j.zero for j in joints]),
+    )
+
+
 def _effectors(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
     if model.nsite:
         return np.array(model.site_bodyid, np.int64), np.array(model.site_pos)
@@ -151,12 +214,19 @@ def body_poses_w(
     count, bodies = len(qpos), len(body.bodies)
     pos, quat = np.zeros((count, bodies, 3)), np.zeros((count, bodies, 4))
     quat[:, 0, 0] = 1.0
-    for i, each in enumerate(body.bodies[1:], start=1):
-        p = pos[:, each.parent] + quat_rotate(quat[:, each.parent], each.pos)
-        r = quat_multiply(quat[:, each.parent], np.broadcast_to(each.quat, (count, 4)))
-        for joint in each.joints:
-            p, r = _moved(joint, qpos, p, r)
-        pos[:, i], quat[:, i] = p, r
+    for siblings in body.siblings:
+        carried = quat[:, siblings.parents]
+        pos[:, siblings.bodies] = pos[:, siblings.parents] + quat_rotate(carried, siblings.pos[None])
+        if siblings.quat is not None:
+            carried = quat_multiply(carried, np.broadcast_to(siblings.quat, carried.shape))
+        if siblings.kind in (_BALL, _HINGE):
+            carried = quat_multiply(carried, siblings.turns(qpos))
+        quat[:, siblings.bodies] = carried
+        for i in siblings.bodies if siblings.kind == _OTHER else ():
+            p, r = pos[:, i], quat[:, i]
+            for joint in body.bodies[i].joints:
+                p, r = _moved(joint, qpos, p, r)
+            pos[:, i], quat[:, i] = p, r
     return pos, quat
 
 

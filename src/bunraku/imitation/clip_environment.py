@@ -1,0 +1,312 @@
+"""Simulated characters with a free root that follow a clip: many at once, each in its own time, reset by themselves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from bunraku.core.clip import Clip
+from bunraku.core.errors import BunrakuError, unknown_name
+from bunraku.imitation.character import Character, build
+from bunraku.imitation.following import Following
+from bunraku.imitation.following_observations import layout, observe
+from bunraku.imitation.following_rewards import following_reward
+from bunraku.imitation.motion_table import Moment, motion_table
+from bunraku.imitation.phases import Phases, PhasesConfig
+from bunraku.imitation.protocol import Step
+from bunraku.imitation.rewards import Reward
+from bunraku.imitation.servos import servos
+from bunraku.imitation.simulation import Simulation, SimulationConfig
+from bunraku.imitation.terminations import strayed, timed_out, touching
+from bunraku.imitation.touch import Touch, touch
+
+HOLD_S = 0.25
+"""How long the last pose of a clip that does not loop is held (DeepMimic's evaluation)."""
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """How a character follows a clip."""
+
+    count: int = 256
+    """Characters side by side."""
+    episode_s: float = 20.0
+    """Length of an episode [s]; one of a clip that does not loop ends a quarter of a second after the clip."""
+    fall: tuple[str, ...] | None = None
+    """Bodies that end an episode where they touch the ground; None: all that the clip itself keeps off it."""
+    stray_m: float = 1.0
+    """End an episode where the root is further from the clip's [m]; 0: never."""
+    stray_rad: float = 1.2
+    """End an episode where the weighted root mean square of all rotations' errors is larger; 0: never."""
+    lead: float = 2.0
+    """The servos' targets are the clip's pose so many control steps ahead: their dampers lag behind by as much."""
+    action: Literal["residual", "absolute"] = "residual"
+    """What actions are added to: the clip's pose, or the character's rest."""
+    start: Literal["random", "first"] = "random"
+    """Where in the clip episodes begin."""
+    phases: PhasesConfig = field(default_factory=PhasesConfig)
+    """Which moments of the clip episodes begin at, where they begin at random."""
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    """How it is computed."""
+
+
+_GENERATOR_BYTES = 256
+
+
+class ClipEnvironment:
+    """`count` copies of one character; see `Environment`.
+
+    A character whose state diverges ends its episode as terminated, with reward 0 and its last good state.
+    """
+
+    def __init__(
+        self,
+        character: Character,
+        clip: Clip,
+        cfg: ClipConfig,
+        reward: Callable[[Following], Reward] = following_reward,
+    ) -> None:
+        """Build it; `reset` must come before the first `step`.
+
+        Raises:
+            BunrakuError: sizes that are not positive, no free root, a clip that names no part of the character, bodies
+                that it has not got.
+        """
+        if cfg.count < 1 or round(cfg.episode_s * character.control_hz) < 1:
+            raise BunrakuError(
+                f"an environment of {cfg.count} characters and {cfg.episode_s:g} s: both must be positive"
+            )
+        self.character, self.cfg = character, cfg
+        self.built = build(character)
+        self.table = motion_table(self.built, clip)
+        self.simulation = Simulation(self.built, cfg.count, cfg.simulation)
+        self.layout = layout(self.built.anatomy)
+        self.touch: Touch = touch(self.built, self.table, cfg.fall)
+        self._servos = servos(self.built)
+        self._reward = reward
+        self._weights = np.array(character.joint_weights)
+        self._generator = np.random.default_rng(0)
+        self._phases = Phases.uniform(self.table.duration_s, cfg.phases)
+        count = cfg.count
+        self._steps, self._cycle = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        self._begun_s, self._origin_w = np.zeros(count), np.zeros((count, 2))
+        self._force_w = np.zeros((count, self.built.model.nbody, 6))
+        self._force_steps = 0
+        self._seconds = {"physics": 0.0, "observation_reward": 0.0}
+
+    @property
+    def count(self) -> int:
+        """Characters side by side."""
+        return self.cfg.count
+
+    @property
+    def observation_size(self) -> int:
+        """Numbers per observation."""
+        return sum(slot.size for slot in self.layout)
+
+    @property
+    def action_size(self) -> int:
+        """Actuators of the character."""
+        return len(self.character.action_scale)
+
+    @property
+    def control_hz(self) -> float:
+        """Steps per simulated second."""
+        return self.character.control_hz
+
+    @property
+    def episode_steps(self) -> int:
+        """Steps of a whole episode that begins at the clip's start."""
+        seconds = self.cfg.episode_s
+        if not self.table.loops:
+            seconds = min(seconds, self.table.duration_s + HOLD_S)
+        return max(1, round(seconds * self.control_hz))
+
+    @property
+    def diverged(self) -> int:
+        """How many states have diverged so far."""
+        return self.simulation.diverged
+
+    @property
+    def times_s(self) -> Float[np.ndarray, "count"]:
+        """Where in the clip each character should be, cycles included."""
+        return self._begun_s + self._steps / self.control_hz
+
+    def reset(self, seed: int) -> Float32[np.ndarray, "count observation"]:
+        """Start new episodes everywhere from a generator of this seed."""
+        self._generator = np.random.default_rng(seed)
+        self._phases = Phases.uniform(self.table.duration_s, self.cfg.phases)
+        self._force_steps = 0
+        everywhere = np.ones(self.count, bool)
+        self._begin(everywhere)
+        return self._observation(everywhere, self._following(everywhere))
+
+    def begin(self, begun_s: Float[np.ndarray, "count"]) -> Float32[np.ndarray, "count observation"]:
+        """Start new episodes everywhere at given moments of the clip, for evaluation."""
+        everywhere = np.ones(self.count, bool)
+        self._place(everywhere, np.asarray(begun_s, np.float64))
+        return self._observation(everywhere, self._following(everywhere))
+
+    def step(self, actions: Float[np.ndarray, "count action"]) -> Step:
+        """One control step under actions, in units of the character's `action_scale`.
+
+        Raises:
+            BunrakuError: actions are not finite.
+        """
+        if not np.isfinite(actions).all():
+            raise BunrakuError("actions are not finite: the policy has diverged")
+        started = time.perf_counter()
+        control = self._control(np.asarray(actions, np.float64))
+        prepared = time.perf_counter()
+        diverged = self.simulation.advance(control, self._force_w if self._force_steps else None)
+        simulated = time.perf_counter()
+        self._force_steps = max(0, self._force_steps - 1)
+        self._steps += 1
+        self._follow_cycles()
+        result = self._judge(diverged)
+        self._seconds["physics"] += simulated - prepared
+        self._seconds["observation_reward"] += time.perf_counter() - simulated + prepared - started
+        return result
+
+    def _control(self, actions: np.ndarray) -> np.ndarray:
+        qpos = self.simulation.qpos
+        if self.cfg.action == "absolute":
+            wanted = np.broadcast_to(self.built.reference_qpos, qpos.shape)
+        else:
+            everywhere = np.ones(self.count, bool)
+            wanted = self._moment(everywhere, self.times_s + self.cfg.lead / self.control_hz).qpos
+        return self._servos.controls(qpos, wanted, actions)
+
+    def _follow_cycles(self) -> None:
+        """Where a new cycle has begun the clip is put where the character is, horizontally (as DeepMimic does)."""
+        cycle = self.table.cycle(self.times_s)
+        new = cycle > self._cycle
+        if new.any():
+            self._origin_w[new] = self.simulation.qpos[new, :2] - self.table.root_xy(self.times_s[new])
+            self._cycle[new] = cycle[new]
+
+    def _judge(self, diverged: Bool[np.ndarray, "count"]) -> Step:
+        everywhere = np.ones(self.count, bool)
+        following = self._following(everywhere)
+        reward = self._reward(following)
+        terminated = diverged | touching(self.touch, *following.poses_w)
+        terminated |= strayed(following, self.cfg.stray_m, self.cfg.stray_rad)
+        truncated = timed_out(self._steps, self.episode_steps) & ~terminated
+        if not self.table.loops:
+            truncated |= (self.times_s >= self.table.duration_s + HOLD_S - 1e-9) & ~terminated
+        total, terms = reward.total, reward.terms
+        if diverged.any():
+            total = np.where(diverged, 0.0, total)
+            terms = {name: np.where(diverged, 0.0, term) for name, term in terms.items()}
+        final = self._observation(everywhere, following)
+        ended = terminated | truncated
+        observation = final
+        if ended.any():
+            self._phases = self._phases.after(self._begun_s[ended], terminated[ended], self.times_s[ended])
+            self._begin(ended)
+            observation = final.copy()
+            observation[ended] = self._observation(ended, self._following(ended))
+        return Step(observation, total, terminated, truncated, final, terms)
+
+    def _begin(self, which: Bool[np.ndarray, "count"]) -> None:
+        count = int(which.sum())
+        if self.cfg.start == "random":
+            self._place(which, self._phases.draw(count, self._generator))
+        else:
+            self._place(which, np.zeros(count))
+
+    def _place(self, which: Bool[np.ndarray, "count"], begun_s: np.ndarray) -> None:
+        """On the clip, with its velocities (reference state initialisation)."""
+        self._begun_s[which], self._steps[which] = begun_s, 0
+        self._cycle[which], self._origin_w[which] = self.table.cycle(begun_s), 0.0
+        moment = self.table.at(begun_s, np.zeros((len(begun_s), 2)))
+        self.simulation.place(which, moment.qpos, moment.qvel)
+
+    def _moment(self, which: Bool[np.ndarray, "count"], times_s: np.ndarray) -> Moment:
+        beyond = self.table.cycle(times_s) - self._cycle[which]
+        return self.table.at(times_s, self._origin_w[which] + beyond[:, None] * self.table.travel)
+
+    def _following(self, which: Bool[np.ndarray, "count"]) -> Following:
+        return Following(
+            self.built.anatomy,
+            self._weights,
+            self.simulation.qpos[which],
+            self.simulation.qvel[which],
+            self._moment(which, self.times_s[which]),
+        )
+
+    def _observation(
+        self, which: Bool[np.ndarray, "count"], following: Following
+    ) -> Float32[np.ndarray, "ended observation"]:
+        times_s = self.times_s[which]
+        share = times_s / self.table.duration_s
+        share = share % 1.0 if self.table.loops else np.minimum(share, 1.0)
+        return observe(following, self._moment(which, times_s + 1 / self.control_hz), share)
+
+    def following(self) -> Following:
+        """The characters as they stand now beside the clip; for evaluation and pictures."""
+        return self._following(np.ones(self.count, bool))
+
+    def push(self, body: str, force_w: Float[np.ndarray, "count 3"], steps: int) -> None:
+        """Push a body at its centre of mass with a force [N] in world axes during the next `steps` steps.
+
+        Raises:
+            BunrakuError: the character has no such body.
+        """
+        if body not in self.character.body_names:
+            raise unknown_name("body", body, self.character.body_names, "this character has")
+        self._force_w[:] = 0.0
+        self._force_w[:, 1 + self.character.body_names.index(body), :3] = force_w
+        self._force_steps = steps
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """All that decides what follows."""
+        # Of one length whatever its numbers: checkpoints are checked by their shapes. JSON ignores the spaces.
+        state = json.dumps(self._generator.bit_generator.state).encode().ljust(_GENERATOR_BYTES)
+        return {
+            "states": self.simulation.states.copy(),
+            "steps": self._steps.copy(),
+            "cycle": self._cycle.copy(),
+            "begun_s": self._begun_s.copy(),
+            "origin_w": self._origin_w.copy(),
+            "failures": self._phases.failures.copy(),
+            "force_w": self._force_w.copy(),
+            "force_steps": np.array(self._force_steps),
+            "diverged": np.array(self.simulation.diverged),
+            "generator": np.frombuffer(state, np.uint8).copy(),
+        }
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "count observation"]:
+        """Go on from a snapshot.
+
+        Raises:
+            BunrakuError: it is one of another environment.
+        """
+        for name, array in self.snapshot().items():
+            other = snapshot.get(name)
+            if other is None or (name != "generator" and other.shape != array.shape):
+                raise BunrakuError(f"a snapshot of another environment: {name} does not fit {self.character.name}")
+        self.simulation.states = np.array(snapshot["states"])
+        self.simulation.diverged = int(snapshot["diverged"])
+        self._steps, self._cycle = np.array(snapshot["steps"]), np.array(snapshot["cycle"])
+        self._begun_s, self._origin_w = np.array(snapshot["begun_s"]), np.array(snapshot["origin_w"])
+        self._phases = Phases(self._phases.cfg, self.table.duration_s, np.array(snapshot["failures"]))
+        self._force_w, self._force_steps = np.array(snapshot["force_w"]), int(snapshot["force_steps"])
+        self._generator = np.random.default_rng(0)
+        self._generator.bit_generator.state = json.loads(bytes(snapshot["generator"]))
+        everywhere = np.ones(self.count, bool)
+        return self._observation(everywhere, self._following(everywhere))
+
+    def timers(self) -> Mapping[str, float]:
+        """Wall seconds spent so far."""
+        return dict(self._seconds)
+
+    def close(self) -> None:
+        """End the threads of the physics."""
+        self.simulation.close()

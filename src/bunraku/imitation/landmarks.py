@@ -1,0 +1,70 @@
+"""Where the points lie that rewards look at: end effectors and centre of mass, of a character with a free root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from bunraku.core.rotations import matrix_from_quat
+from bunraku.imitation.anatomy import Anatomy, body_poses_w, centre_of_mass_w, points_w
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Points of a batch of poses."""
+
+    heading: Float[np.ndarray, "count 2"]
+    """Cosine and sine of the direction in which the root's x axis points, seen from above."""
+    effectors_h: Float[np.ndarray, "count effectors 3"]
+    """In the root's heading frame: horizontally from the root, turned by −heading; height over the ground [m]."""
+    centre_w: Float[np.ndarray, "count 3"]
+    """Centre of mass [m]."""
+
+    @staticmethod
+    def size(body: Anatomy) -> int:
+        """Numbers per pose."""
+        return 5 + 3 * len(body.effector_bodies)
+
+    def packed(self) -> Float[np.ndarray, "count numbers"]:
+        """As rows."""
+        return np.concatenate([self.heading, self.centre_w, self.effectors_h.reshape(len(self.heading), -1)], axis=1)
+
+    @staticmethod
+    def unpacked(body: Anatomy, rows: Float[np.ndarray, "count numbers"]) -> Landmarks:
+        """The opposite of `packed`; headings of blended rows are made unit vectors again."""
+        heading = rows[:, :2] / np.linalg.norm(rows[:, :2], axis=1, keepdims=True)
+        return Landmarks(heading, rows[:, 5:].reshape(len(rows), len(body.effector_bodies), 3), rows[:, 2:5])
+
+
+def landmarks(body: Anatomy, qpos: Float[np.ndarray, "count nq"]) -> Landmarks:
+    """The landmarks of poses."""
+    return landmarks_of(body, *body_poses_w(body, qpos))
+
+
+def landmarks_of(
+    body: Anatomy, pos_w: Float[np.ndarray, "count bodies 3"], quat_w: Float[np.ndarray, "count bodies 4"]
+) -> Landmarks:
+    """The same from the poses of all bodies; body 1 is the root."""
+    heading = heading_of(quat_w[:, 1])
+    points = points_w(pos_w, quat_w, body.effector_bodies, body.effector_pos)
+    relative = points.copy()
+    relative[..., :2] -= pos_w[:, 1:2, :2]
+    return Landmarks(heading, to_heading(heading[:, None], relative), centre_of_mass_w(body, pos_w, quat_w))
+
+
+def heading_of(quat_w: Float[np.ndarray, "count 4"]) -> Float[np.ndarray, "count 2"]:
+    """Cosine and sine of the yaw of a rotation's x axis; of 0 where that axis is vertical."""
+    forward = matrix_from_quat(quat_w)[:, :2, 0]
+    length = np.linalg.norm(forward, axis=1, keepdims=True)
+    return np.where(length > 1e-9, forward / np.maximum(length, 1e-9), [1.0, 0.0])
+
+
+def to_heading(
+    heading: Float[np.ndarray, "*batch 2"], vectors: Float[np.ndarray, "*batch2 3"]
+) -> Float[np.ndarray, "*batch3 3"]:
+    """World vectors in the heading frame, which is the world's turned about z."""
+    c, s = heading[..., 0], heading[..., 1]
+    x, y = vectors[..., 0], vectors[..., 1]
+    return np.stack([c * x + s * y, c * y - s * x, np.broadcast_to(vectors[..., 2], np.shape(c * x))], axis=-1)
