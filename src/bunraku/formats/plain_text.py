@@ -6,6 +6,18 @@ from pathlib import Path
 
 from bunraku.core.errors import BunrakuError
 
+_MOST_POSES = 10**8
+
+
+def check_poses(frames: int, joints: int, path: Path) -> None:
+    """Refuse clips of more than 10⁸ joint poses: joints that do not move cost bytes in a file and gigabytes here.
+
+    Raises:
+        BunrakuError: frames times joints is greater.
+    """
+    if frames * joints > _MOST_POSES:
+        raise BunrakuError(f"{path}: {frames} frames of {joints} joints are more than this reader takes")
+
 
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8 (ASCII included), with or without a byte order mark.
