@@ -23,6 +23,7 @@ from bunraku.core.clip import Clip, clip
 from bunraku.core.errors import BunrakuError
 from bunraku.core.rotations import quat_multiply
 from bunraku.core.skeleton import Skeleton, skeleton
+from bunraku.formats.hinges import quats_about, twist_angles
 from bunraku.formats.plain_text import read_text
 from bunraku.formats.y_up import quats_from_y_up, quats_to_y_up, vectors_from_y_up, vectors_to_y_up
 
@@ -49,6 +50,7 @@ _JOINTS: tuple[tuple[str, str, Kind, tuple[float, float, float]], ...] = (
     ("left_wrist", "left_elbow", "fixed", (0.0, -0.258947, 0.0)),
 )
 _WIDTH: dict[Kind, int] = {"ball": 4, "hinge": 1, "fixed": 0}
+_HINGE_AXIS = np.array([0.0, 0.0, 1.0])
 _NUMBERS = 4 + sum(_WIDTH[kind] for _, _, kind, _ in _JOINTS)
 
 
@@ -137,8 +139,7 @@ def _quats_of_rows(numbers: Float[np.ndarray, "frames numbers"]) -> Float[np.nda
         if kind == "ball":
             quats[:, joint] = numbers[:, place : place + 4]
         elif kind == "hinge":
-            quats[:, joint, 0] = np.cos(numbers[:, place] / 2)
-            quats[:, joint, 3] = np.sin(numbers[:, place] / 2)
+            quats[:, joint] = quats_about(_HINGE_AXIS, numbers[:, place])
         place += _WIDTH[kind]
     return quats
 
@@ -160,7 +161,7 @@ def save_deepmimic(path: Path, saved: Clip) -> None:
         if kind == "fixed":
             continue
         quat = quats_to_y_up(_relative(saved, name, parent, path))
-        columns.append(quat if kind == "ball" else _angle_about_z(quat)[:, None])
+        columns.append(quat if kind == "ball" else twist_angles(quat, _HINGE_AXIS)[:, None])
     rows = ",\n".join(json.dumps(row) for row in np.concatenate(columns, axis=1).tolist())
     artifact.write_bytes(path, f'{{"Loop": {json.dumps(saved.loop)}, "Frames": [\n{rows}\n]}}\n'.encode())
 
@@ -191,9 +192,3 @@ def _relative(saved: Clip, name: str, parent: str, path: Path) -> Float[np.ndarr
     if (bones.names[above] if above >= 0 else "") != parent:
         raise BunrakuError(f"{path}: joint {name!r} does not hang below {parent!r}, as it does in a DeepMimic clip")
     return quat
-
-
-def _angle_about_z(quat: Float[np.ndarray, "frames 4"]) -> Float[np.ndarray, "frames"]:
-    """The twist: of all turns about Z the one nearest to the rotation, 2·atan2(z, w)."""
-    angle = 2 * np.arctan2(quat[:, 3], quat[:, 0])
-    return np.unwrap(np.mod(angle + np.pi, 2 * np.pi) - np.pi)
