@@ -3,51 +3,54 @@ import pytest
 
 from bunraku.core.clip import clip
 from bunraku.core.errors import BunrakuError
-from bunraku.core.skeleton import skeleton
-from bunraku.formats.clip import load_clip, save_clip
+from bunraku.formats.clip import READ, WRITTEN, load_clip, save_clip
+from bunraku.formats.deepmimic import deepmimic_skeleton
+from bunraku.formats.mimickit import mimickit_humanoid
+from clip_positions import positions
 
 
-def nodding(loop="wrap"):
-    bones = skeleton(["hip", "head"], [-1, 0], np.array([[0, 0, 1.0], [0, 0, 0.5]]), np.tile([1.0, 0, 0, 0], (2, 1)))
-    half = np.array([0.0, 0.1, 0.2])
-    nod = np.stack([np.cos(half), 0 * half, np.sin(half), 0 * half], axis=1)
-    return clip(bones, [0, 0.1, 0.3], np.arange(9.0).reshape(3, 3), np.stack([np.roll(nod, 1, 0), nod], axis=1), loop)
+def swaying(bones):
+    sway = 0.1 * np.sin(np.arange(5.0))
+    quat = np.tile([1.0, 0, 0, 0], (5, len(bones), 1))
+    quat[:, 0] = np.stack([np.cos(sway), 0 * sway, 0 * sway, np.sin(sway)], axis=1)
+    return clip(bones, np.arange(5) / 30, np.stack([sway, 0 * sway, 1 + sway], axis=1), quat, "wrap")
 
 
-@pytest.mark.parametrize("loop", ["wrap", "none"])
-def test_a_clip_is_what_it_was_after_a_round_trip(loop, tmp_path):
-    made = nodding(loop)
-    save_clip(tmp_path / "c.npz", made, {"more": np.ones(2)})
-    back = load_clip(tmp_path / "c.npz")
-    assert (back.skeleton.names, back.loop) == (("hip", "head"), loop)
-    for name in ("times_s", "root_pos_w", "joint_quat"):
-        np.testing.assert_allclose(getattr(back, name), getattr(made, name), atol=1e-15)
-    np.testing.assert_array_equal(back.skeleton.parents, [-1, 0])
-    np.testing.assert_array_equal(back.skeleton.rest_translation, made.skeleton.rest_translation)
+@pytest.mark.parametrize(
+    ("ending", "bones"),
+    [
+        (".npz", deepmimic_skeleton()),
+        (".txt", deepmimic_skeleton()),
+        (".JSON", deepmimic_skeleton()),
+        (".bvh", deepmimic_skeleton()),
+        (".pkl", mimickit_humanoid().skeleton),
+    ],
+)
+def test_the_ending_chooses_the_format_and_every_one_gives_the_same_motion_back(ending, bones, tmp_path):
+    made = swaying(bones)
+    save_clip(tmp_path / f"c{ending}", made, {"more": np.ones(1)})
+    back = load_clip(tmp_path / f"c{ending}")
+    order = [made.skeleton.names.index(name) for name in back.skeleton.names]
+    np.testing.assert_allclose(positions(back), positions(made)[:, order], atol=1e-7)
+    assert back.loop == ("none" if ending == ".bvh" else "wrap")
+    assert b"more" not in (tmp_path / f"c{ending}").read_bytes() or ending == ".npz"
 
 
-def refused(match, path):
-    with pytest.raises(BunrakuError, match=match) as error:
-        load_clip(path)
-    assert path.name in str(error.value)
-
-
-def test_what_is_no_clip_is_refused_by_name(tmp_path):
-    refused("no such clip", tmp_path / "nothing.npz")
+def test_other_endings_and_missing_files_are_refused_with_what_there_is(tmp_path):
     (tmp_path / "walk.fbx").write_text("x")
-    refused("no clip by its ending", tmp_path / "walk.fbx")
-    save_clip(tmp_path / "whole.npz", nodding())
-    arrays = dict(np.load(tmp_path / "whole.npz"))
-    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:300])
-    refused("cut.npz", tmp_path / "cut.npz")
-    for name, changed, match in (
-        ("times_s", np.array([0.0, 0.2, 0.1]), "times must increase"),
-        ("joint_quat", arrays["joint_quat"][:2], "joint quaternions have shape"),
-        ("parents", np.array([0.0, 1.0]), "'parents' must be"),
-        ("root_pos_w", np.array(["a"]), "'root_pos_w' must be numbers"),
-    ):
-        np.savez(tmp_path / "bad.npz", **{**arrays, name: changed})
-        refused(match, tmp_path / "bad.npz")
-    del arrays["joint_quat"]
-    np.savez(tmp_path / "bad.npz", **arrays)
-    refused("no 'joint_quat' in it", tmp_path / "bad.npz")
+    (tmp_path / "folder.bvh").mkdir()
+    listed = r"these are read: \.npz, \.txt, \.json, \.bvh, \.amc, \.pkl"
+    for name, match in (("walk.fbx", listed), ("walk", listed), ("x.bvh", "no such clip"), ("folder.bvh", "no such")):
+        with pytest.raises(BunrakuError, match=match) as error:
+            load_clip(tmp_path / name)
+        assert name in str(error.value)
+    with pytest.raises(BunrakuError, match=r"x\.amc: .* these are written: \.npz, \.txt, \.json, \.bvh, \.pkl"):
+        save_clip(tmp_path / "x.amc", swaying(deepmimic_skeleton()))
+    assert set(WRITTEN) < set(READ)
+
+
+def test_every_published_clip_is_read_whatever_its_format(data_dir):
+    files = [file for file in sorted((data_dir / "clips").rglob("*")) if file.suffix in READ]
+    assert {file.suffix for file in files} == {".txt", ".bvh", ".amc"}
+    for file in files:
+        assert load_clip(file).frames > 20

@@ -1,66 +1,64 @@
-"""Clips in numpy files: the motion of a skeleton, a simulated one or one to be imitated."""
+"""Clips of every format that is read or written, by the ending of their file.
+
+Whatever the format, a clip is Z up, has quaternions wxyz relative to the parent joint, and is in metres where the
+format says what its unit is (BVH does not).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from bunraku.core import artifact
-from bunraku.core.clip import Clip, clip
+from bunraku.core.clip import Clip
 from bunraku.core.errors import BunrakuError
-from bunraku.core.npy import open_npz
-from bunraku.core.skeleton import skeleton
+from bunraku.formats import amc, bvh, clip_npz, deepmimic, mimickit
+from bunraku.formats.bvh_write import save_bvh
 
-ENDINGS = (".npz",)
+_READERS: dict[str, Callable[[Path], Clip]] = {
+    **dict.fromkeys(clip_npz.ENDINGS, clip_npz.load_clip_npz),
+    **dict.fromkeys(deepmimic.ENDINGS, deepmimic.load_deepmimic),
+    **dict.fromkeys(bvh.ENDINGS, bvh.load_bvh),
+    **dict.fromkeys(amc.ENDINGS, amc.load_amc),
+    **dict.fromkeys(mimickit.ENDINGS, mimickit.load_mimickit),
+}
+_WRITERS: dict[str, Callable[[Path, Clip], None]] = {
+    **dict.fromkeys(clip_npz.ENDINGS, clip_npz.save_clip_npz),
+    **dict.fromkeys(deepmimic.ENDINGS, deepmimic.save_deepmimic),
+    **dict.fromkeys(bvh.ENDINGS, save_bvh),
+    **dict.fromkeys(mimickit.ENDINGS, mimickit.save_mimickit),
+}
+
+READ = tuple(_READERS)
+"""Endings of the files that `load_clip` reads."""
+WRITTEN = tuple(_WRITERS)
+"""Endings of the files that `save_clip` writes."""
 
 
 def load_clip(path: Path) -> Clip:
-    """A clip from `.npz`, as `save_clip` writes it.
+    """A clip: `.npz` is ours, `.txt` and `.json` DeepMimic, `.amc` has its `.asf` beside it, `.pkl` is MimicKit.
 
     Raises:
-        BunrakuError: no such file, another ending, corrupt, arrays that do not fit each other.
+        BunrakuError: no such file, another ending, or what that format's reader says.
     """
-    if not path.exists():
-        raise BunrakuError(f"{path}: no such clip; expected a file with one of these endings: {', '.join(ENDINGS)}")
-    if path.suffix.lower() not in ENDINGS:
-        raise BunrakuError(f"{path}: no clip by its ending; these are read: {', '.join(ENDINGS)}")
-    npz = open_npz(path)
-    names = [str(name) for name in npz.read("joints").reshape(-1)]
-    parents, numbers = npz.read("parents"), {}
-    for name in ("times_s", "root_pos_w", "joint_quat", "rest_translation", "rest_quat"):
-        numbers[name] = npz.read(name)
-        if numbers[name].dtype.kind not in "iuf":
-            raise BunrakuError(f"{path}: {name!r} must be numbers")
-    if parents.dtype.kind not in "iu" or parents.shape != (len(names),) or numbers["times_s"].ndim != 1:
-        raise BunrakuError(
-            f"{path}: 'parents' must be a whole number for each joint, 'times_s' a number for each frame"
-        )
-    bones = skeleton(names, parents, numbers["rest_translation"], numbers["rest_quat"], name=str(path))
-    loop = "wrap" if "loop" in npz and str(npz.read("loop")) == "wrap" else "none"
-    return clip(bones, numbers["times_s"], numbers["root_pos_w"], numbers["joint_quat"], loop, name=str(path))
+    if path.suffix.lower() not in _READERS:
+        raise BunrakuError(f"{path}: no clip by its ending; these are read: {', '.join(READ)}")
+    if not path.is_file():
+        raise BunrakuError(f"{path}: no such clip; expected a file with one of these endings: {', '.join(READ)}")
+    return _READERS[path.suffix.lower()](path)
 
 
 def save_clip(path: Path, saved: Clip, more: Mapping[str, np.ndarray] | None = None) -> None:
-    """Write a clip, and other arrays beside it, atomically.
-
-    Arrays: joints (J,), parents (J,), rest_translation (J,3), rest_quat (J,4), times_s (F,), root_pos_w (F,3),
-    joint_quat (F,J,4) relative to the parent, wxyz, and loop.
+    """Write a clip in the format of the path's ending, atomically; `more` arrays go beside it, in `.npz` files only.
 
     Raises:
-        BunrakuError: the file cannot be written, no space left.
+        BunrakuError: another ending, a clip that the format cannot hold, the file cannot be written.
     """
-    bones = saved.skeleton
-    arrays = {
-        "joints": np.array(bones.names),
-        "parents": bones.parents,
-        "rest_translation": bones.rest_translation,
-        "rest_quat": bones.rest_quat,
-        "times_s": saved.times_s,
-        "root_pos_w": saved.root_pos_w,
-        "joint_quat": saved.joint_quat,
-        "loop": np.array(saved.loop),
-        **(more or {}),
-    }
-    artifact.write_with(path, lambda handle: np.savez(handle, allow_pickle=False, **arrays))
+    ending = path.suffix.lower()
+    if ending not in _WRITERS:
+        raise BunrakuError(f"{path}: no clip by its ending; these are written: {', '.join(WRITTEN)}")
+    if ending in clip_npz.ENDINGS:
+        clip_npz.save_clip_npz(path, saved, more)
+    else:
+        _WRITERS[ending](path, saved)
