@@ -16,12 +16,14 @@ from bunraku.core.artifact import write_bytes
 from bunraku.core.errors import BunrakuError, unknown_name
 from bunraku.imitation import bopbag
 from bunraku.imitation.anatomy import Anatomy, anatomy
+from bunraku.imitation.humanoid import humanoid
 
 BUILT_IN: Mapping[str, Callable[[], str]] = {
     "bopbag": bopbag.bopbag,
     "bopbag6": bopbag.bopbag6,
     "bopbag2": bopbag.bopbag2,
     "bopbag3": bopbag.bopbag3,
+    "humanoid": humanoid,
 }
 
 REFERENCE = "reference"
@@ -52,6 +54,8 @@ class Character:
     actuator_names: tuple[str, ...]
     body_names: tuple[str, ...]
     """All but the world."""
+    free: bool
+    """Its first body moves freely through the world."""
     hash: str
     """SHA-256 of the MJCF text and the files that it uses."""
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
@@ -148,6 +152,7 @@ def character_from_xml(xml: str, source: str, files: Mapping[str, bytes] | None 
         joint_names=tuple(model.joint(i).name for i in range(model.njnt)),
         actuator_names=tuple(model.actuator(i).name for i in range(model.nu)),
         body_names=tuple(model.body(i).name for i in range(1, model.nbody)),
+        free=bool(model.njnt) and int(model.jnt_type[0]) == int(mujoco.mjtJoint.mjJNT_FREE),
         hash=digest.hexdigest(),
         files=files,
     )

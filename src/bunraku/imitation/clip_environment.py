@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float32
 
 from bunraku.core.clip import Clip
 from bunraku.core.errors import BunrakuError, unknown_name
-from bunraku.imitation.character import Character, build
+from bunraku.imitation.character import Built, Character, build
 from bunraku.imitation.following import Following
 from bunraku.imitation.following_observations import layout, observe
 from bunraku.imitation.following_rewards import following_reward
@@ -83,9 +83,9 @@ class ClipEnvironment:
                 f"an environment of {cfg.count} characters and {cfg.episode_s:g} s: both must be positive"
             )
         self.character, self.cfg = character, cfg
-        self.built = build(character)
+        self.built: Built = build(character)
         self.table = motion_table(self.built, clip)
-        self.simulation = Simulation(self.built, cfg.count, cfg.simulation)
+        self.simulation: Simulation = Simulation(self.built, cfg.count, cfg.simulation)
         self.layout = layout(self.built.anatomy)
         self.touch: Touch = touch(self.built, self.table, cfg.fall)
         self._servos = servos(self.built)
@@ -98,6 +98,7 @@ class ClipEnvironment:
         self._begun_s, self._origin_w = np.zeros(count), np.zeros((count, 2))
         self._force_w = np.zeros((count, self.built.model.nbody, 6))
         self._force_steps = 0
+        self._controls = np.zeros((count, self.built.model.nu))
         self._seconds = {"physics": 0.0, "observation_reward": 0.0}
 
     @property
@@ -162,7 +163,7 @@ class ClipEnvironment:
         if not np.isfinite(actions).all():
             raise BunrakuError("actions are not finite: the policy has diverged")
         started = time.perf_counter()
-        control = self._control(np.asarray(actions, np.float64))
+        control = self._controls = self._control(np.asarray(actions, np.float64))
         prepared = time.perf_counter()
         diverged = self.simulation.advance(control, self._force_w if self._force_steps else None)
         simulated = time.perf_counter()
@@ -252,6 +253,10 @@ class ClipEnvironment:
     def following(self) -> Following:
         """The characters as they stand now beside the clip; for evaluation and pictures."""
         return self._following(np.ones(self.count, bool))
+
+    def effort(self) -> tuple[Float[np.ndarray, "count"], Float[np.ndarray, "count"]]:
+        """Shares of servos at their limit, and of balls whose net torque is longer than it, under the last controls."""
+        return self._servos.effort(self.simulation.qpos, self.simulation.qvel, self._controls)
 
     def push(self, body: str, force_w: Float[np.ndarray, "count 3"], steps: int) -> None:
         """Push a body at its centre of mass with a force [N] in world axes during the next `steps` steps.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -11,8 +12,10 @@ from bunraku.core.clip import Clip, clip
 from bunraku.core.rotations import quat_conjugate, quat_multiply
 from bunraku.core.skeleton import skeleton
 from bunraku.imitation.anatomy import body_poses_w
-from bunraku.imitation.environment import SimulatedEnvironment
+from bunraku.imitation.character import Built
 from bunraku.imitation.evaluate import Controller
+from bunraku.imitation.protocol import Environment
+from bunraku.imitation.simulation import Simulation
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,21 @@ class Motion:
     """The same as rotations between the bodies, for any reader of clips."""
 
 
-def play(act: Controller, environment: SimulatedEnvironment, seconds: float, seed: int = 0) -> Motion:
+class Simulated(Environment, Protocol):
+    """An environment whose states can be looked at."""
+
+    @property
+    def built(self) -> Built:
+        """The character."""
+        ...
+
+    @property
+    def simulation(self) -> Simulation:
+        """Its states."""
+        ...
+
+
+def play(act: Controller, environment: Simulated, seconds: float, seed: int = 0) -> Motion:
     """Let the first character of an environment act, without jitter, for some seconds or to its episode's end."""
     observation = environment.reset(seed)
     states = [environment.simulation.qpos[0].copy()]

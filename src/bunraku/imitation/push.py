@@ -75,15 +75,16 @@ def pushes(act: Controller, make_environment: MakeSimulated, body: str, cfg: Pus
     if cfg.phases < 1:
         raise BunrakuError(f"phases = {cfg.phases}: expected at least 1")
     trial = _Trial(act, make_environment, body, cfg)
-    stands = _bisected(lambda force: trial.run(force)[0], trial.count, cfg)
-    upright = _bisected(lambda force: trial.run(force)[1], trial.count, cfg)
+    stands = bisected(lambda force: trial.run(force)[0], trial.count, cfg)
+    upright = bisected(lambda force: trial.run(force)[1], trial.count, cfg)
     trial.environment.close()
     shape = (len(DIRECTIONS_W), cfg.phases)
     rows = zip(DIRECTIONS_W, stands.reshape(shape), upright.reshape(shape), strict=True)
     return tuple(Push(body, direction, again, up, trial.push_s) for direction, again, up in rows)
 
 
-def _bisected(survives: Survives, count: int, cfg: PushConfig) -> Float[np.ndarray, "count"]:
+def bisected(survives: Survives, count: int, cfg: PushConfig) -> Float[np.ndarray, "count"]:
+    """The largest force that each survives [N], to `cfg.resolution_n`."""
     low, high = np.zeros(count), np.full(count, cfg.greatest_n)
     # Who stands at the greatest force is not asked any further.
     low[survives(high)] = cfg.greatest_n

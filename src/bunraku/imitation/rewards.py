@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,15 @@ from bunraku.core.rotations import matrix_from_quat, quat_from_rotvec
 from bunraku.imitation.tracking import Tracking
 
 Array = Float[np.ndarray, "count"]
+
+
+class _Batch(Protocol):
+    @property
+    def qpos(self) -> np.ndarray: ...
+
+
+State = TypeVar("State", bound=_Batch)
+"""Simulated states beside their reference, as rewards see them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +128,7 @@ def euler_deg(quat: Float[np.ndarray, "count 4"]) -> Float[np.ndarray, "count 3"
     return np.rad2deg(np.stack([x, y, z], axis=1))
 
 
-def users_reward(function: RewardFunction) -> Callable[[Tracking], Reward]:
+def users_reward(function: Callable[[State], Float[np.ndarray, "count"]]) -> Callable[[State], Reward]:
     """A user's function as a reward.
 
     Raises (when it is called):
@@ -126,9 +136,9 @@ def users_reward(function: RewardFunction) -> Callable[[Tracking], Reward]:
     """
     name = getattr(function, "__name__", "reward function")
 
-    def checked(tracking: Tracking) -> Reward:
-        total = np.asarray(function(tracking), np.float64)
-        count = len(tracking.qpos)
+    def checked(state: State) -> Reward:
+        total = np.asarray(function(state), np.float64)
+        count = len(state.qpos)
         if total.shape != (count,):
             raise BunrakuError(f"{name}: gives rewards of shape {total.shape}; expected ({count},), one per character")
         if not np.isfinite(total).all():

@@ -24,11 +24,18 @@ class Servos:
     """Controls of what is no servo at action 0."""
     hinges: Int[np.ndarray, "hinge_servos"]
     hinge_q: Int[np.ndarray, "hinge_servos"]
+    hinge_v: Int[np.ndarray, "hinge_servos"]
     hinge_gear: Float[np.ndarray, "hinge_servos"]
     balls: Int[np.ndarray, "ball_servos"]
     ball_quat: Int[np.ndarray, "ball_servos"]
     """Index into the anatomy's quaternions."""
     ball_gear: Float[np.ndarray, "ball_servos 3"]
+    stiffness: Float[np.ndarray, "actuators"]
+    """[N m/rad]"""
+    damping: Float[np.ndarray, "actuators"]
+    """[N m s/rad]"""
+    limit: Float[np.ndarray, "actuators"]
+    """Of spring plus damper [N m]; infinite where there is none."""
     spread: Float[np.ndarray, "ball_servos components"]
     """From angles about the servos' axes to the rotation vectors of all quaternions, three components each."""
 
@@ -53,6 +60,31 @@ class Servos:
             wanted = rotvec_from_quat(own) + rotvec_from_quat(quat_multiply(quat_conjugate(own), target))
             control[:, self.balls] = (wanted[:, self.ball_quat] * self.ball_gear).sum(axis=-1)
         return control
+
+    def effort(
+        self,
+        qpos: Float[np.ndarray, "count nq"],
+        qvel: Float[np.ndarray, "count nv"],
+        controls: Float[np.ndarray, "count actuators"],
+    ) -> tuple[Float[np.ndarray, "count"], Float[np.ndarray, "count"]]:
+        """Share of the servos whose torque is at its limit; share of the balls whose torque is longer than a limit."""
+        hinge, ball = self.hinges, self.balls
+        lengths, speeds = np.zeros_like(controls), np.zeros_like(controls)
+        lengths[:, hinge] = self.hinge_gear * qpos[:, self.hinge_q]
+        speeds[:, hinge] = self.hinge_gear * qvel[:, self.hinge_v]
+        turned, spun = rotvec_from_quat(qpos[:, self.body.quat_q]), qvel[:, self.body.quat_v]
+        lengths[:, ball] = (turned[:, self.ball_quat] * self.ball_gear).sum(axis=-1)
+        speeds[:, ball] = (spun[:, self.ball_quat] * self.ball_gear).sum(axis=-1)
+        # τ = clamp(kp (u − l) − kd l̇)
+        torque = np.clip(self.stiffness * (controls - lengths) - self.damping * speeds, -self.limit, self.limit)
+        held = np.concatenate([hinge, ball])
+        saturated = (np.abs(torque[:, held]) >= 0.999 * self.limit[held]).mean(axis=1)
+        if not len(ball):
+            return saturated, np.zeros(len(qpos))
+        net = np.sqrt(
+            ((torque[:, ball] / self.limit[ball]) ** 2) @ (self.ball_quat[:, None] == np.unique(self.ball_quat))
+        )
+        return saturated, (net > 1.0).mean(axis=1)
 
 
 def servos(built: Built) -> Servos:
@@ -79,9 +111,13 @@ def servos(built: Built) -> Servos:
         rest=built.reference_control,
         hinges=hinge,
         hinge_q=np.array(model.jnt_qposadr[joints[hinge]], np.int64),
+        hinge_v=np.array(model.jnt_dofadr[joints[hinge]], np.int64),
         hinge_gear=np.array(model.actuator_gear[hinge, 0]),
         balls=ball,
         ball_quat=np.array(quats, np.int64),
         ball_gear=gear,
+        stiffness=np.array(model.actuator_gainprm[:, 0]),
+        damping=np.array(-model.actuator_biasprm[:, 2]),
+        limit=np.where(model.actuator_forcelimited, model.actuator_forcerange[:, 1], np.inf),
         spread=spread.reshape(len(ball), -1),
     )

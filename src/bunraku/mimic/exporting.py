@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunraku.core.errors import BunrakuError
+from bunraku.mimic.clip_task import ClipTask
 from bunraku.mimic.opening import Task, Which, load_trained, policy_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def export(
     return {"path": str(to), "kind": "policy", "bytes": to.stat().st_size, "player": str(player)}
 
 
-def _about(run: Run, task: Task, policy: Policy) -> dict[str, Any]:
+def _about(run: Run, task: Task | ClipTask, policy: Policy) -> dict[str, Any]:
     """What a policy must travel with."""
     character = task.character
     return {
@@ -60,7 +61,7 @@ def _about(run: Run, task: Task, policy: Policy) -> dict[str, Any]:
     }
 
 
-def _controls(task: Task) -> dict[str, np.ndarray]:
+def _controls(task: Task | ClipTask) -> dict[str, np.ndarray]:
     """What turns actions into the settings of actuators."""
     import numpy as np
 
@@ -85,7 +86,7 @@ def _export_onnx(policy: Policy, about: Mapping[str, Any], to: Path) -> None:
     save_onnx(to, graph, metadata)
 
 
-def _export_numbers(policy: Policy, task: Task, about: Mapping[str, Any], to: Path) -> None:
+def _export_numbers(policy: Policy, task: Task | ClipTask, about: Mapping[str, Any], to: Path) -> None:
     import numpy as np
 
     from bunraku.core import artifact
@@ -97,7 +98,7 @@ def _export_numbers(policy: Policy, task: Task, about: Mapping[str, Any], to: Pa
     artifact.write_with(to, lambda handle: np.savez(handle, allow_pickle=False, **arrays))
 
 
-def _export_motion(policy: Policy, task: Task, to: Path, seconds: float, seed: int) -> dict[str, Any]:
+def _export_motion(policy: Policy, task: Task | ClipTask, to: Path, seconds: float, seed: int) -> dict[str, Any]:
     from bunraku.formats.clip import save_clip
     from bunraku.imitation.play import play
 

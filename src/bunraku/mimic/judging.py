@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunraku.core.errors import BunrakuError
+from bunraku.mimic.clip_task import ClipTask
 from bunraku.mimic.opening import Task, Which, load_trained, policy_of
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ def evaluate(
 
 
 def judge(
-    path: Path, run: Run, task: Task, which: Which, episodes: int, episode_s: float | None, seed: int = 0
+    path: Path, run: Run, task: Task | ClipTask, which: Which, episodes: int, episode_s: float | None, seed: int = 0
 ) -> dict[str, Any]:
-    """A policy\'s evaluation, with rows for no action and a hand-tuned controller beside it."""
+    """A policy's evaluation, with rows for controllers that have learnt nothing beside it."""
+    if isinstance(task, ClipTask):
+        return _judge_clip(run, task, which, episodes, episode_s, seed)
     from bunraku.imitation.controllers import no_action, pd_controller
     from bunraku.imitation.evaluate import EvaluateConfig, evaluate
 
@@ -66,10 +69,51 @@ def _row(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in ("normalized_return", "standing", "full_episodes", "mean_episode_s")}
 
 
-def _pushed(run: Run, task: Task, which: Which, seed: int) -> dict[str, Any]:
+def _judge_clip(
+    run: Run, task: ClipTask, which: Which, episodes: int, episode_s: float | None, seed: int
+) -> dict[str, Any]:
+    """Three returns from the clip's starts, and for a clip that does not loop from random moments too."""
+    import numpy as np
+
+    from bunraku.imitation.clip_evaluate import evaluate_clip
+    from bunraku.imitation.evaluate import EvaluateConfig
+
+    cfg = EvaluateConfig(episodes, episode_s or EvaluateConfig.episode_s, seed)
+    act = policy_of(run, which).act
+    values = evaluate_clip(act, task.exam, cfg).values()
+    if task.clip.loop != "wrap":
+        values["from_random_moments"] = evaluate_clip(act, task.exam, cfg, "random").values()
+    rows = [{"controller": f"policy ({which})", **_clip_row(values)}]
+    actions = len(task.character.action_scale)
+
+    def nothing(seen: np.ndarray) -> np.ndarray:
+        return np.zeros((len(seen), actions))
+
+    for name, lead in {"no action": task.cfg.lead, "kinematic PD": 0.0}.items():
+        # Without action the servos aim at the clip: as far ahead as in training, or at the moment itself.
+        held = replace(task, cfg=replace(task.cfg, lead=lead, action="residual"))
+        rows.append({"controller": name, **_clip_row(evaluate_clip(nothing, held.exam, cfg).values())})
+    shared = {"episodes": episodes, "episode_s": cfg.episode_s, "policy": which, "controllers": rows}
+    rates = {"physics_hz": task.character.physics_hz, "control_hz": task.character.control_hz}
+    return {**values, **shared, **rates, "evaluation_seed": seed}
+
+
+def _clip_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("normalized_return", "normalized_return_literal", "normalized_return_released")
+    return {name: values[name] for name in (*names, "full_episodes", "mean_episode_s")}
+
+
+def _pushed(run: Run, task: Task | ClipTask, which: Which, seed: int) -> dict[str, Any]:
     from bunraku.imitation.push import NEAR_REFERENCE, PushConfig, pushes
 
     cfg = PushConfig(seed=seed)
+    if isinstance(task, ClipTask):
+        from bunraku.imitation.clip_push import clip_pushes
+
+        clip_rows = [push.row() for push in clip_pushes(policy_of(run, which).act, task.exam, cfg)]
+        return {"body": task.character.body_names[0], "push_s": cfg.push_s, "greatest_n": cfg.greatest_n} | {
+            "directions": [{"direction": row["direction"], "survived_n": row["stands_again_n"]} for row in clip_rows]
+        }
     names = task.character.body_names
     body = "pelvis" if "pelvis" in names else names[-1]
     standing = replace(task, judged_from=NEAR_REFERENCE)

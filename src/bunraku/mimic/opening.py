@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bunraku.core.errors import BunrakuError
+from bunraku.mimic.clip_task import FOLLOWS, ClipTask, clip_config
+from bunraku.mimic.keeping import CHARACTER, CLIP, keep
 
 if TYPE_CHECKING:
     from bunraku.core.clip import Clip
     from bunraku.imitation.character import Character
+    from bunraku.imitation.clip_environment import ClipConfig
     from bunraku.imitation.environment import EnvironmentConfig, SimulatedEnvironment
     from bunraku.imitation.policy import Policy
     from bunraku.imitation.presets import Preset
@@ -19,8 +22,7 @@ if TYPE_CHECKING:
     from bunraku.imitation.run import Run, Subject
     from bunraku.imitation.start import StartConfig
 
-CHARACTER = "character"
-CLIP = "clip.npz"
+CLIP_REWARDS = ("auto", "deepmimic", "literal")
 REWARDS = ("auto", "bopbag", "literal", "deepmimic")
 Which = Literal["best", "last"]
 
@@ -69,24 +71,17 @@ class Task:
 
     def keep(self, out: Path) -> None:
         """Copy the character and the clip into the run, which must be playable when the originals have changed."""
-        from bunraku.formats.clip import save_clip
-        from bunraku.imitation.character import export_character
-
-        (out / CHARACTER).mkdir(exist_ok=True)
-        if not (out / CHARACTER / "character.xml").exists():
-            export_character(self.character, out / CHARACTER / "character.xml")
-        if self.clip is not None and not (out / CLIP).exists():
-            save_clip(out / CLIP, self.clip)
+        keep(out, self.character, self.clip)
 
 
 def open_task(
     source: str,
     clip: Path | None,
     reward: str,
-    environment: EnvironmentConfig | None,
+    environment: EnvironmentConfig | ClipConfig | None,
     algorithm: Literal["ppo", "awr"] | None,
     threads: int,
-) -> Task:
+) -> Task | ClipTask:
     """A task as a user names it.
 
     Raises:
@@ -102,6 +97,10 @@ def open_task(
     if threads < 1:
         raise BunrakuError(f"threads = {threads}: expected at least 1")
     character = open_character(source)
+    if character.free:
+        assert environment is None or not isinstance(environment, EnvironmentConfig)
+        return _open_clip_task(character, source, clip, reward, environment, threads)
+    assert environment is None or isinstance(environment, EnvironmentConfig)
     loaded = None if clip is None else load_clip(clip)
     identity = None if clip is None else {"path": str(clip), "sha256": artifact.file_hash(clip)}
     function = _users_reward(reward) if reward.startswith("python:") else None
@@ -119,6 +118,26 @@ def open_task(
     return Task(character, cfg, judged_from, loaded, identity, reward, function, source)
 
 
+def _open_clip_task(
+    character: Character, source: str, clip: Path | None, reward: str, cfg: ClipConfig | None, threads: int
+) -> ClipTask:
+    from bunraku.core import artifact
+    from bunraku.formats.clip import load_clip
+    from bunraku.imitation.clip_environment import ClipConfig
+    from bunraku.imitation.simulation import SimulationConfig
+
+    if clip is None:
+        raise BunrakuError(f"{source}: moves freely through the world; expected --clip, the motion that it imitates")
+    if reward not in CLIP_REWARDS and not reward.startswith("python:"):
+        raise BunrakuError(
+            f"no reward {reward!r} for clips; there are: {', '.join(CLIP_REWARDS)}, python:module:function"
+        )
+    function = _users_reward(reward) if reward.startswith("python:") else None
+    cfg = replace(cfg or ClipConfig(), simulation=SimulationConfig(threads=threads))
+    identity = {"path": str(clip), "sha256": artifact.file_hash(clip)}
+    return ClipTask(character, cfg, load_clip(clip), identity, reward, function, source)
+
+
 def preset_of(character: str, algorithm: Literal["ppo", "awr"] | None) -> Preset:
     """The settings that a character is trained with: by awr, as its article has it, the bop bag; by ppo the others."""
     from bunraku.imitation.presets import preset
@@ -126,7 +145,7 @@ def preset_of(character: str, algorithm: Literal["ppo", "awr"] | None) -> Preset
     return preset(character, algorithm or ("awr" if character == "bopbag" else "ppo"))
 
 
-def _users_reward(source: str) -> RewardFunction:
+def _users_reward(source: str) -> Callable[[Any], Any]:
     import importlib
     import sys
 
@@ -141,13 +160,13 @@ def _users_reward(source: str) -> RewardFunction:
     tried = attempt(importlib.import_module, module)
     if tried.failure is not None:
         raise BunrakuError(f"{source}: importing {module} failed: {tried.failure}")
-    found: RewardFunction | None = getattr(tried.value, function, None)
+    found: Callable[[Any], Any] | None = getattr(tried.value, function, None)
     if found is None or not callable(found):
         raise BunrakuError(f"{source}: {module} has no function {function!r}")
     return found
 
 
-def reopen_task(out: Path, run: Run, character: str | None) -> Task:
+def reopen_task(out: Path, run: Run, character: str | None) -> Task | ClipTask:
     """The character of a run as the run keeps it, or as a file has it now."""
     from bunraku.formats.clip import load_clip
     from bunraku.imitation.character import character_from_xml, open_character
@@ -155,7 +174,8 @@ def reopen_task(out: Path, run: Run, character: str | None) -> Task:
     from bunraku.imitation.start import StartConfig
 
     settings, name = dict(run.subject.task), run.subject.name
-    missing = {"episode_s", "fall_rad", "start", "judged_from"} - settings.keys()
+    follows = settings.get(FOLLOWS)
+    missing = set[str]() if follows else {"episode_s", "fall_rad", "start", "judged_from"} - settings.keys()
     if missing:
         raise BunrakuError(f"{out}: does not say what its task was (lacks {', '.join(sorted(missing))})")
     if character is not None:
@@ -168,6 +188,9 @@ def reopen_task(out: Path, run: Run, character: str | None) -> Task:
             {file: _kept(folder, file) for file in settings.get("files", [])},
         )
     clip = load_clip(out / CLIP) if settings.get("clip") else None
+    if follows and clip:
+        # A user's function is code: it is not run again to judge a policy.
+        return ClipTask(found, clip_config(follows), clip, settings["clip"], "auto", None, character or name)
     reward = settings.get("reward", "auto")
     cfg = EnvironmentConfig(
         episode_s=settings["episode_s"],
@@ -190,7 +213,7 @@ def _kept(folder: Path, name: str) -> bytes:
         raise BunrakuError(f"{file}: cannot be read ({error.strerror})") from None
 
 
-def load_trained(path: Path, character: str | None) -> tuple[Run, Task]:
+def load_trained(path: Path, character: str | None) -> tuple[Run, Task | ClipTask]:
     """A run and its character, which must be the one that it was trained with."""
     from bunraku.imitation.run import load_run
 
