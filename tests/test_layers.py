@@ -15,12 +15,13 @@ MAY_IMPORT = {
     "formats": {"core"},
     "compute": {"core"},
     "rigs": {"core", "formats", "compute"},
+    "motion": {"core"},
     "inversion": {"core", "compute"},
     "imitation": {"core", "compute", "motion"},
     "report": {"core"},
     "viewer": {"core"},
-    "api": {"core", "formats", "compute", "rigs", "inversion", "imitation", "report"},
-    "mimic": {"core", "formats", "compute", "imitation", "player"},
+    "api": {"core", "formats", "compute", "rigs", "motion", "inversion", "imitation", "report"},
+    "mimic": {"core", "formats", "compute", "motion", "imitation", "player"},
     "player": set(),
     "demo": {"core", "api", "mimic", "formats", "compute", "rigs", "inversion"},
     "cli": {"core", "api", "mimic", "demo", "formats", "compute", "rigs", "inversion", "imitation", "report", "viewer"},
@@ -32,6 +33,10 @@ PIPELINES = {
     "inversion": (
         *("align", "sample", "dataset", "approximation", "fit", "terms", "solve", "refine", "encoder"),
         *("simplify", "account", "evaluate", "invert"),
+    ),
+    "motion": (
+        *("pose", "problem", "names", "axes", "timing", "limits", "ground"),
+        *("check", "mend", "retarget", "carry", "plan", "procedural"),
     ),
     "imitation": (
         *("character", "reference", "simulation", "observations", "rewards", "terminations", "environment"),

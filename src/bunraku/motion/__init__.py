@@ -1,0 +1,1 @@
+"""Clips made usable: what is wrong with one (check), mended, carried over to another skeleton, and made in code."""
