@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from bunraku.imitation.mirror import Mirror, Reflection
 from bunraku.imitation.protocol import Step
 from bunraku.imitation.slot import Slot
 
@@ -18,6 +19,7 @@ class Pendulums:
     action_size = 1
     observation_size = 2
     layout = (Slot("angle", 1, "rad"), Slot("rate", 1, "rad/s"))
+    mirror = Mirror(Reflection(np.arange(2), -np.ones(2)), Reflection(np.arange(1), -np.ones(1)))
 
     def __init__(self, count, episode_steps=48, fall=None, spoil_at=None, pause_s=0.0):
         self.count, self.episode_steps = count, episode_steps

@@ -1,16 +1,23 @@
 import numpy as np
 import pytest
+import torch
 
 from bunraku.core.errors import BunrakuError
-from bunraku.imitation.actor import Actor
+from bunraku.imitation.actor import Actor, critic
+from bunraku.imitation.mirror import Mirror, Reflection
 from bunraku.imitation.policy import Normaliser, PolicyConfig, normalised, policy_of
 from bunraku.imitation.slot import Slot
 
 LAYOUT = (Slot("angle", 2, "rad"), Slot("rate", 1, "rad/s"))
 
 
-def actor(activation="elu"):
-    made = Actor(3, 2, PolicyConfig((8, 5), (8,), activation), np.random.default_rng(4))
+MIRROR = Mirror(
+    Reflection(np.array([1, 0, 2]), np.array([1.0, 1.0, -1.0])), Reflection(np.array([1, 0]), np.array([-1.0, -1.0]))
+)
+
+
+def actor(activation="elu", hidden=(8, 5), mirror=None):
+    made = Actor(3, 2, PolicyConfig(hidden, (8,), activation), np.random.default_rng(4), mirror)
     made.learn_to_look(np.random.default_rng(5).normal(3, 2, (40, 3)).astype(np.float32))
     return made
 
@@ -42,6 +49,35 @@ def test_the_policy_of_numbers_acts_as_the_network_does(activation):
     assert np.abs(wanted).max() > 1e-3
     np.testing.assert_allclose(policy.act(seen), wanted, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(policy.act(seen[3]), wanted[3], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 5, 4)])
+def test_with_a_mirror_the_network_and_its_numbers_treat_mirror_images_alike(hidden):
+    made = actor("tanh", hidden, MIRROR)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter += 0.3 * torch.from_numpy(np.random.default_rng(1).normal(size=parameter.shape)).float()
+    policy, seen = made.policy(LAYOUT), np.random.default_rng(6).normal(1, 4, (20, 3)).astype(np.float32)
+    wanted = made.mean(made.look(seen)).detach().numpy()
+    np.testing.assert_allclose(policy.act(seen), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(policy.act(MIRROR.observation.of(seen)), MIRROR.action.of(wanted), rtol=1e-4, atol=1e-5)
+    assert np.abs(wanted - wanted[:, ::-1]).max() > 0.1
+    assert np.abs(wanted[0] - wanted[1]).max() > 0.1
+
+
+def test_with_a_mirror_the_normaliser_sees_both_sides():
+    normaliser = actor(mirror=MIRROR).normaliser
+    assert normaliser.count == 80
+    np.testing.assert_allclose(normaliser.mean[0], normaliser.mean[1], rtol=1e-12)
+    np.testing.assert_allclose(normaliser.mean[2], 0.0, atol=1e-12)
+
+
+def test_with_a_mirror_returns_are_estimated_alike():
+    estimate = critic(3, PolicyConfig((8,), (8,)), np.random.default_rng(3), MIRROR)
+    seen = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
+    one, other = (estimate(torch.from_numpy(side)).detach().numpy() for side in (seen, MIRROR.observation.of(seen)))
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+    assert np.ptp(one) > 0.01
 
 
 def test_a_frozen_policy_does_not_follow_the_training():

@@ -78,8 +78,10 @@ def assert_same(first, second):
 TIMES = {"times", "wall_s", "cpu_s", "train_wall_seconds", "train_cpu_seconds", "steps_per_second"}
 
 
+@pytest.mark.parametrize("mirror", [False, True], ids=["", "mirrored"])
 @BOTH
-def test_an_interrupted_run_becomes_what_an_uninterrupted_one_is(cfg, tmp_path):
+def test_an_interrupted_run_becomes_what_an_uninterrupted_one_is(cfg, mirror, tmp_path):
+    cfg = replace(cfg, mirror=mirror)
     run(cfg, tmp_path / "whole")
     for updates in (2, 1):
         with pytest.raises(KeyboardInterrupt):
@@ -145,6 +147,15 @@ def test_one_seed_gives_one_result_and_another_seed_another(cfg, tmp_path):
     other = run(replace(cfg, seed=4), tmp_path / "c")
     assert_same(tmp_path / "a", tmp_path / "b")
     assert (first.last.layers[0][0] != other.last.layers[0][0]).any()
+
+
+@BOTH
+def test_a_mirrored_training_makes_policies_that_treat_mirror_images_alike(cfg, tmp_path):
+    done = run(replace(cfg, mirror=True), tmp_path / "run")
+    seen = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    for policy in (done.best, done.last):
+        assert np.abs(policy.act(seen)).max() > 1e-3
+        np.testing.assert_allclose(policy.act(-seen), -policy.act(seen), atol=1e-6)
 
 
 def test_training_leaves_the_global_generators_and_threads_alone(tmp_path):

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bunraku.imitation.actor import Actor, network, parameters_of, set_parameters
+from bunraku.imitation.actor import Actor, critic, parameters_of, set_parameters
 from bunraku.imitation.learner import AWRConfig, check_loss
+from bunraku.imitation.mirror import Mirror
 from bunraku.imitation.policy import Normaliser, PolicyConfig
 from bunraku.imitation.rollout import Segment
 
@@ -50,14 +51,20 @@ class AWR:
     """A policy and a value network that learn from sessions of whole episodes."""
 
     def __init__(
-        self, observation_size: int, action_size: int, policy: PolicyConfig, cfg: AWRConfig, seed: int
+        self,
+        observation_size: int,
+        action_size: int,
+        policy: PolicyConfig,
+        cfg: AWRConfig,
+        seed: int,
+        mirror: Mirror | None = None,
     ) -> None:
         rng = np.random.default_rng([seed, 0])
         self.cfg = cfg
-        self.actor = Actor(observation_size, action_size, policy, rng)
+        self.actor = Actor(observation_size, action_size, policy, rng, mirror)
         # The loss says nothing about the deviation.
         self.actor.log_deviation.requires_grad_(False)
-        self.critic = network((observation_size, *policy.critic_hidden, 1), policy.activation, 1.0, rng)
+        self.critic = critic(observation_size, policy, rng, mirror)
         self.actor_optimiser = torch.optim.Adam(self.actor.mean.parameters(), cfg.rate, fused=True)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), cfg.rate, fused=True)
 

@@ -17,6 +17,7 @@ from bunraku.imitation.character import Built, Character, build
 from bunraku.imitation.following import Following
 from bunraku.imitation.following_observations import layout, observe
 from bunraku.imitation.following_rewards import following_reward
+from bunraku.imitation.mirror import Mirror
 from bunraku.imitation.motion_table import Moment, motion_table
 from bunraku.imitation.phases import Phases, PhasesConfig
 from bunraku.imitation.protocol import Step
@@ -87,6 +88,8 @@ class ClipEnvironment:
         self.table = motion_table(self.built, clip)
         self.simulation: Simulation = Simulation(self.built, cfg.count, cfg.simulation)
         self.layout = layout(self.built.anatomy)
+        # A clip's mirror image is another clip.
+        self.mirror: Mirror | None = None
         self.touch: Touch = touch(self.built, self.table, cfg.fall)
         self._servos = servos(self.built)
         self._reward = reward

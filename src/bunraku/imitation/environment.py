@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,8 +15,9 @@ from jaxtyping import Bool, Float, Float32
 from bunraku.core.clip import Clip
 from bunraku.core.errors import BunrakuError, unknown_name
 from bunraku.imitation.character import Built, Character, build
+from bunraku.imitation.mirror import Mirror
 from bunraku.imitation.observations import Slot as Slot
-from bunraku.imitation.observations import layout, observe
+from bunraku.imitation.observations import labels, layout, observe
 from bunraku.imitation.protocol import Environment as Environment
 from bunraku.imitation.protocol import Step as Step
 from bunraku.imitation.reference import Reference, clip_reference, fixed_pose
@@ -29,6 +31,7 @@ from bunraku.imitation.rewards import (
 )
 from bunraku.imitation.simulation import Simulation, SimulationConfig
 from bunraku.imitation.start import StartConfig, draw_start
+from bunraku.imitation.symmetry import symmetry
 from bunraku.imitation.terminations import fallen, timed_out
 from bunraku.imitation.tracking import Tracking
 
@@ -83,6 +86,7 @@ class SimulatedEnvironment:
         self.simulation = Simulation(self.built, cfg.count, cfg.simulation)
         self.layout = layout(self.built.anatomy, clip=clip is not None)
         self._has_clip = clip is not None
+        self._has_users_reward = reward is not None
         self._reward = _composed(cfg.reward, self.built) if reward is None else users_reward(reward)
         self._weights = np.array(character.joint_weights)
         self._scale = np.array(character.action_scale)
@@ -118,6 +122,20 @@ class SimulatedEnvironment:
     def episode_steps(self) -> int:
         """Steps of a whole episode."""
         return round(self.cfg.episode_s * self.control_hz)
+
+    @cached_property
+    def mirror(self) -> Mirror | None:
+        """None for clips and users' rewards: these may know left from right."""
+        if self._has_clip or self._has_users_reward:
+            return None
+        return symmetry(self.built, labels(self.built.anatomy), self._told)
+
+    def _told(
+        self, qpos: Float[np.ndarray, "rows nq"], qvel: Float[np.ndarray, "rows nv"]
+    ) -> Float[np.ndarray, "rows numbers"]:
+        pose, rest = self.reference.at(np.zeros(1)), np.zeros(len(qpos))
+        tracking = Tracking(self.built.anatomy, self._weights, qpos, qvel, qpos, pose, rest)
+        return np.column_stack([observe(tracking, clip=False), self._reward(tracking).total])
 
     @property
     def diverged(self) -> int:

@@ -88,6 +88,8 @@ class TrainConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     awr: AWRConfig = field(default_factory=AWRConfig)
+    mirror: bool = False
+    """Let the policy and its critic treat mirror images alike, where a character and its task are their own."""
 
 
 @runtime_checkable

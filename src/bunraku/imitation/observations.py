@@ -7,6 +7,7 @@ from jaxtyping import Float, Float32
 
 from bunraku.core.rotations import matrix_from_quat, sixd_from_matrix
 from bunraku.imitation.anatomy import Anatomy
+from bunraku.imitation.mirror import Label
 from bunraku.imitation.slot import Slot as Slot
 from bunraku.imitation.tracking import Tracking
 
@@ -33,6 +34,24 @@ def layout(body: Anatomy, *, clip: bool) -> tuple[Slot, ...]:
         slots += [Slot(f"{name}.reference", 1 if i < hinges else 3, "rad/s") for i, name in enumerate(names)]
         slots.append(Slot("phase", 2, "1"))
     return tuple(slots)
+
+
+def labels(body: Anatomy) -> tuple[Label, ...]:
+    """How a mirror sees each number of `layout` without a clip; another layout has labels of its own."""
+    hinges = [int(v) for v in body.hinge_v]
+    found: list[Label] = []
+    for v, joint in zip(hinges, body.turning, strict=False):
+        found += [("angle", (v,))] if joint.narrow else [("sine", (v,)), ("cosine", (v, v))]
+    quats = [[int(v) for v in row] for row in body.quat_v]
+    for own, joint in zip(quats, body.turning[len(hinges) :], strict=True):
+        if joint.narrow:
+            found += [("angle", (v,)) for v in own]
+        else:
+            # A matrix' element changes sign with the axis of its row and with that of its column.
+            found += [("matrix", (row, column)) for column in own[:2] for row in own]
+    linear = [int(v) for v in body.linear_v]
+    found += [("offset", (v,)) for v in linear]
+    return (*found, *(("velocity", (v,)) for v in [*hinges, *(v for own in quats for v in own), *linear]))
 
 
 def observe(tracking: Tracking, *, clip: bool) -> Float32[np.ndarray, "count observation"]:

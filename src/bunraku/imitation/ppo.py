@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 
-from bunraku.imitation.actor import Actor, network, parameters_of, set_parameters
+from bunraku.imitation.actor import Actor, critic, parameters_of, set_parameters
 from bunraku.imitation.learner import PPOConfig, check_loss
+from bunraku.imitation.mirror import Mirror
 from bunraku.imitation.policy import Normaliser, PolicyConfig
 from bunraku.imitation.rollout import Segment, next_values
 
@@ -83,12 +84,18 @@ class PPO:
     """A policy and a critic that learn from segments."""
 
     def __init__(
-        self, observation_size: int, action_size: int, policy: PolicyConfig, cfg: PPOConfig, seed: int
+        self,
+        observation_size: int,
+        action_size: int,
+        policy: PolicyConfig,
+        cfg: PPOConfig,
+        seed: int,
+        mirror: Mirror | None = None,
     ) -> None:
         rng = np.random.default_rng([seed, 0])
         self.cfg = cfg
-        self.actor = Actor(observation_size, action_size, policy, rng)
-        self.critic = network((observation_size, *policy.critic_hidden, 1), policy.activation, 1.0, rng)
+        self.actor = Actor(observation_size, action_size, policy, rng, mirror)
+        self.critic = critic(observation_size, policy, rng, mirror)
         self.rate = cfg.rate
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), cfg.rate, fused=True)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), cfg.critic_rate, fused=True)

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from bunraku.imitation.mirror import Mirror
 from bunraku.imitation.slot import Slot as Slot
 
 
@@ -61,6 +62,11 @@ class Environment(Protocol):
     @property
     def layout(self) -> tuple[Slot, ...]:
         """What the observation's numbers are, in order; every artifact stores it."""
+        ...
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """What a mirror does to observations and actions, where characters and task are their own mirror image."""
         ...
 
     def reset(self, seed: int) -> Float32[np.ndarray, "count observation"]:

@@ -302,6 +302,7 @@ def _learner(cfg: TrainConfig, environment: Environment) -> Learner:
     from bunraku.imitation.ppo import PPO
 
     sizes = environment.observation_size, environment.action_size
+    mirror = environment.mirror if cfg.mirror else None
     if cfg.algorithm == "ppo":
-        return PPO(*sizes, cfg.policy, cfg.ppo, cfg.seed)
-    return AWR(*sizes, cfg.policy, cfg.awr, cfg.seed)
+        return PPO(*sizes, cfg.policy, cfg.ppo, cfg.seed, mirror)
+    return AWR(*sizes, cfg.policy, cfg.awr, cfg.seed, mirror)
