@@ -1,6 +1,8 @@
 """Captured motion into editable control curves on an artist's rig, and into physically simulated skills."""
 
 from bunraku.api import bake as bake
+from bunraku.api import check_clip as check_clip
+from bunraku.api import convert_clip as convert_clip
 from bunraku.api import describe as describe
 from bunraku.api import evaluate as evaluate
 from bunraku.api import export as export
@@ -10,6 +12,7 @@ from bunraku.api import invert_file as invert_file
 from bunraku.api import load_curves as load_curves
 from bunraku.api import load_sequence as load_sequence
 from bunraku.api import load_take as load_take
+from bunraku.api import open_clip as open_clip
 from bunraku.api import open_rig as open_rig
 from bunraku.api import sample as sample
 from bunraku.api import save_curves as save_curves

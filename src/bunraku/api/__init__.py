@@ -3,6 +3,10 @@
 The command line is a thin coat over these; scripts use them as they are. Importing this package loads nothing heavy.
 """
 
+from bunraku.api.clips import check_clip as check_clip
+from bunraku.api.clips import convert_clip as convert_clip
+from bunraku.api.clips import open_clip as open_clip
+from bunraku.api.clips import open_physique as open_physique
 from bunraku.api.doors import load_curves as load_curves
 from bunraku.api.doors import load_sequence as load_sequence
 from bunraku.api.doors import load_take as load_take

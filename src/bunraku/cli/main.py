@@ -22,6 +22,8 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("rig", "invert"): ("bunraku.cli.rig:invert", "a captured mesh sequence into control curves"),
     ("rig", "evaluate"): ("bunraku.cli.rig:evaluate", "the metrics of a take, again, on the true rig"),
     ("rig", "export"): ("bunraku.cli.rig:export", "a take or model in a format for other programs"),
+    ("clip", "check"): ("bunraku.cli.clip:check", "what is wrong with a clip, and what mending would do about it"),
+    ("clip", "convert"): ("bunraku.cli.clip:convert", "a clip in another format, mended, on another character"),
     ("mimic", "train"): ("bunraku.cli.mimic:train", "a simulated character learns to imitate a pose or a clip"),
     ("mimic", "evaluate"): ("bunraku.cli.mimic:evaluate", "how well it does, and which pushes it survives"),
     ("mimic", "export"): ("bunraku.cli.mimic:export", "a policy or its motion in a format for other programs"),

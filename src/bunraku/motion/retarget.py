@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -60,6 +61,16 @@ class Retargeted:
     """Mean angle between the limbs' directions and the source's, over limbs and frames."""
     limb_errors_deg: Mapping[str, float] = field(default_factory=dict[str, float])
     """The same for each limb."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the clip."""
+        return {
+            "map": dict(self.names_map),
+            "at_rest": list(self.at_rest),
+            "scale": self.scale,
+            "limb_error_deg": self.limb_error_deg,
+            "limb_errors_deg": dict(self.limb_errors_deg),
+        }
 
 
 @dataclass(frozen=True, eq=False)
