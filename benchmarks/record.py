@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 from bunraku.core.artifact import provenance
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -30,11 +32,29 @@ def _text(value: Any) -> str:
 
 
 def record(name: str, config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], **more: Any) -> Path:
-    """Write benchmarks/results/NAME.json: configuration (with seeds), rows, versions, hardware, date."""
+    """Write benchmarks/results/NAME.json: configuration (with seeds), rows, versions, commit, hardware, date."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     stamp = time.strftime("%Y-%m-%d")
-    content = {"benchmark": name, "date": stamp, "config": config, "rows": rows, **more, "provenance": provenance()}
+    made_by = {**provenance(), "code": code()}
+    content = {"benchmark": name, "date": stamp, "config": config, "rows": rows, **more, "provenance": made_by}
     path.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"\nwritten: {path.relative_to(Path(__file__).parent.parent)}")
+    print(f"\nwritten: {path.relative_to(ROOT)}")
     return path
+
+
+def code() -> dict[str, Any] | None:
+    """The commit, and which files of src and benchmarks differ from it; nothing outside a git checkout."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changed = _git("status", "--porcelain", "--", "src", "benchmarks/*.py") or ""
+    return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout

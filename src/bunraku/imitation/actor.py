@@ -84,8 +84,8 @@ class Symmetric(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Both in one batch."""
-        own, other = self.net(torch.cat([x, x[..., self._seen[0]] * self._seen[1]])).chunk(2)
-        return (own + other[..., self._given[0]] * self._given[1]) / 2
+        own, other = self.net(torch.cat([x, _reflected(x, *self._seen)])).chunk(2)
+        return (own + _reflected(other, *self._given)) / 2
 
     def layers(self) -> Layers:
         """The same as a plain network of twice the width: f beside M'·f(M·s), summed by the last layer."""
@@ -108,6 +108,10 @@ class Symmetric(nn.Module):
 
 def _tensors(reflection: Reflection) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(reflection.index), torch.from_numpy(reflection.sign.astype(np.float32))
+
+
+def _reflected(x: Tensor, index: Tensor, sign: Tensor) -> Tensor:
+    return x.index_select(-1, index) * sign
 
 
 def critic(

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -123,7 +122,7 @@ class SimulatedEnvironment:
         """Steps of a whole episode."""
         return round(self.cfg.episode_s * self.control_hz)
 
-    @cached_property
+    @property
     def mirror(self) -> Mirror | None:
         """None for clips and users' rewards: these may know left from right."""
         if self._has_clip or self._has_users_reward:
