@@ -29,7 +29,7 @@ def bopbag_awr() -> Preset:
     nothing, but is imitated, and a policy that was drawn there brakes too hard and trembles.
     """
     awr = AWRConfig(discount=0.9, epochs=20, minibatch=192, rate=2e-3)
-    train = TrainConfig("awr", 6_144, 0, 16, 0, _one_wide_layer(0.7), awr=awr, mirror=True)
+    train = TrainConfig("awr", 6_144, 0, 16, 0, _one_wide_layer(0.85), awr=awr, mirror=True)
     return Preset(train, 1.0, tilt_rad=1.4)
 
 
