@@ -25,6 +25,7 @@ UNITS: tuple[tuple[float, str], ...] = (
     (100.0, "hundreds of metres"),
 )
 _NAMES = {0: "X", 1: "Y", 2: "Z"}
+_ALONG = 0.906  # the cosine of 25°
 _BEND = 2.1  # rad: hardly any joint of a body is turned further from rest than this
 
 
@@ -70,15 +71,25 @@ def _unit(v: np.ndarray) -> np.ndarray:
 
 
 def body_axes(skeleton: Skeleton) -> Float[np.ndarray, "3 3"]:
-    """Columns: forward, left and up of a body at rest, in the world; the world's own axes for what is no body."""
+    """Columns: forward, left and up of a body at rest, in the world; the world's own axes for what is no body.
+
+    Up is from ankles to head, or the world's axis that is within 25° of that: characters are built upright, and a head
+    that is carried forward or a leg that rests aside shall not tilt them. Left is from hip to hip.
+    """
     body = body_of(skeleton)
     if body is None:
         return np.eye(3)
     pos, _ = rest_pose(skeleton)
-    up = _unit(pos[body.top] - pos[list(body.ankles)].mean(axis=0))
+    up = _snapped(pos[body.top] - pos[list(body.ankles)].mean(axis=0))
     left = pos[body.left_hip] - pos[body.right_hip]
     left = _unit(left - (left @ up) * up)
     return np.stack([np.cross(left, up), left, up], axis=1)
+
+
+def _snapped(direction: np.ndarray) -> np.ndarray:
+    unit = _unit(direction)
+    axis = int(np.abs(unit).argmax())
+    return np.sign(unit[axis]) * np.eye(3)[axis] if np.abs(unit[axis]) > _ALONG else unit
 
 
 def quat_order(clip: Clip, cfg: CheckConfig) -> list[Problem]:
@@ -118,7 +129,7 @@ def quat_signs(clip: Clip, cfg: CheckConfig) -> list[Problem]:
         where = (
             f"{', '.join(joints[:3])}{' …' if len(joints) > 3 else ''}, {span(np.flatnonzero(flips.any(axis=1)) + 1)}"
         )
-        out.append(problem("quat_signs", where, flips.sum(), "flips", says, "makes the signs continuous"))
+        out.append(problem("quat_signs", where, float(flips.sum()), "flips", says, "makes the signs continuous"))
     return out
 
 
@@ -148,7 +159,8 @@ def wrong_up(clip: Clip) -> int | None:
 def _has_floor(pos: np.ndarray, axis: int, sign: int, height: float) -> bool:
     lowest, plain = (sign * pos[..., axis]).min(axis=1), pos[..., 2].min(axis=1)
     near = bool(np.abs(lowest).max() < 0.2 * height and lowest.std() < 0.1 * height)
-    return near and bool(np.abs(plain).max() > 0.2 * height or plain.std() > 0.1 * height)
+    spread = plain.min() < -0.08 * height or plain.max() > 0.2 * height or plain.std() > 0.1 * height
+    return near and bool(spread)
 
 
 def upright_turn(axis: int) -> Float[np.ndarray, "4"]:

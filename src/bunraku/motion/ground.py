@@ -75,7 +75,7 @@ def floor_normal(clip: Clip, points: Footing) -> Float[np.ndarray, "3"] | None:
     Only directions in which those points spread by half a metre count, and the plane must explain three quarters of
     the variance of their heights: stairs and soft mats do not make a slope.
     """
-    still = _still_points(clip, points)
+    still = _still_points(clip, points) if clip.frames > 2 else np.zeros((0, 3))
     if len(still) < 8:
         return None
     flat = still[:, :2] - still[:, :2].mean(axis=0)

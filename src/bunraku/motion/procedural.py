@@ -137,6 +137,10 @@ class _Maker:
     def _known(self, kind: str, side: str) -> int | None:
         if kind == "pelvis":
             return self.root
+        if kind in ("neck", "head"):
+            # Characters have a joint for the neck, or for the head, or both.
+            names = [sided_joint(self.bones, each, "") for each in (kind, "head" if kind == "neck" else "neck")]
+            return next((self.bones.names.index(name) for name in names if name), None)
         known = parts(self.bones)
         fitting = [
             j for j in self.bones.order if (p := known.get(self.bones.names[j])) and (p.kind, p.side) == (kind, side)

@@ -25,7 +25,7 @@ def root_velocity(clip: Clip) -> Float[np.ndarray, "segments 3"]:
 
 def frame_short(clip: Clip, cfg: CheckConfig) -> bool:
     """The cycle lacks its closing frame: from the last frame to the first it moves on as it does on either side."""
-    if clip.frames < 4 or seam_jumps(clip).max() <= cfg.seam_rad:
+    if clip.frames < 4 or seam_jumps(clip).max() <= cfg.seam_rad / 5:
         return False
 
     def step(a: int, b: int) -> np.ndarray:
@@ -42,14 +42,15 @@ def seam(clip: Clip, cfg: CheckConfig) -> list[Problem]:
     out = list[Problem]()
     jumps = seam_jumps(clip)
     worst, many = int(jumps.argmax()), int((jumps > cfg.seam_rad).sum())
-    if many:
+    short = frame_short(clip, cfg)
+    if many or short:
         name = clip.skeleton.names[worst]
         says = (
             f"from the last frame to the first {name} leaps by {jumps[worst]:.2f} rad ({np.degrees(jumps[worst]):.0f}°)"
         )
         says += f"; {many} joints by more than {cfg.seam_rad:g} rad" if many > 1 else ""
         mends = "spreads the leap over the first and last fifth of the cycle"
-        if frame_short(clip, cfg):
+        if short:
             says += "; that is one more step of the motion: the closing frame is missing"
             mends = "adds the closing frame"
         out.append(problem("loop_seam", name, jumps[worst], "rad", says, mends, cfg.seam_rad))

@@ -1,0 +1,10 @@
+"""The humanoid of these tests."""
+
+import pytest
+
+from small_bodies import body
+
+
+@pytest.fixture(scope="session")
+def humanoid():
+    return body()

@@ -1,0 +1,130 @@
+"""Clips carried over to other skeletons: the same motion where it can be, measured where it cannot."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bunraku.core.errors import BunrakuError
+from bunraku.core.rotations import quat_from_rotvec
+from bunraku.formats.clip import load_clip
+from bunraku.motion.check import check
+from bunraku.motion.limits import joint_angles
+from bunraku.motion.mend import mend
+from bunraku.motion.pose import ball_heights, clip_pose, scaled, turned
+from bunraku.motion.retarget import RetargetConfig, retarget
+from small_bodies import BACK, body_on, other_body, still, turn, walk
+
+AS_IT_IS = RetargetConfig(ground=False)
+T_POSE = {"left_shoulder": [np.pi / 2, 0, 0], "right_shoulder": [-np.pi / 2, 0, 0]}
+
+
+def positions(moved, named=None):
+    pos, _ = clip_pose(moved)
+    order = [moved.skeleton.names.index((named or {}).get(name, name)) for name in walk().skeleton.names]
+    return pos[:, order]
+
+
+@pytest.mark.parametrize("rest", [{}, T_POSE, {**T_POSE, "left_elbow": [0, -0.4, 0], "left_hip": [0.3, 0.2, 0]}])
+def test_other_names_frames_and_rest_poses_give_the_same_motion_there_and_back(rest, humanoid):
+    bones, named = other_body(rest=rest)
+    moved = turn(
+        turn(walk(), "left_elbow", np.tile(0.9 * BACK, (31, 1))), "left_shoulder", np.tile([0.5, 0.3, -0.2], (31, 1))
+    )
+    there = retarget(moved, body_on(bones, named), cfg=AS_IT_IS)
+    assert there.limb_error_deg < 1e-6
+    assert there.at_rest == ()
+    # A leg that rests aside turns the foot, which is a leaf: its end is not compared.
+    np.testing.assert_allclose(positions(there.clip, named), positions(moved), atol=1e-9)
+    back = retarget(there.clip, humanoid, cfg=AS_IT_IS)
+    np.testing.assert_allclose(positions(back.clip), positions(moved), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["spinkick", "backflip", "crawl"])
+def test_a_published_clip_on_a_renamed_turned_skeleton_is_the_same_to_a_micrometre(name, humanoid, data_dir):
+    moved = load_clip(data_dir / "clips" / "deepmimic" / f"humanoid3d_{name}.txt")
+    bones, named = other_body(3, T_POSE)
+    there = retarget(moved, body_on(bones, named), cfg=AS_IT_IS)
+    np.testing.assert_allclose(positions(there.clip, named), positions(moved), atol=1e-6)
+    back = retarget(there.clip, humanoid, cfg=AS_IT_IS)
+    np.testing.assert_allclose(positions(back.clip), positions(moved), atol=1e-6)
+
+
+def test_knees_and_elbows_bend_about_their_axes_only_and_the_right_way(humanoid):
+    bones, named = other_body(rest=T_POSE)
+    bent = turn(turn(walk(), "left_elbow", np.tile(1.2 * BACK, (31, 1))), "right_elbow", np.tile(0.4 * BACK, (31, 1)))
+    there = retarget(bent, body_on(bones, named), cfg=AS_IT_IS)
+    back = retarget(there.clip, humanoid, cfg=AS_IT_IS).clip
+    np.testing.assert_allclose(joint_angles(back, humanoid, "left_elbow"), 1.2, atol=1e-6)
+    np.testing.assert_allclose(joint_angles(back, humanoid, "right_elbow"), 0.4, atol=1e-6)
+    assert joint_angles(back, humanoid, "left_knee").max() < 0
+    assert check(back, humanoid).of("hinge_axis") == ()
+
+
+def test_a_source_that_twists_its_thigh_still_bends_the_knee_where_it_points(humanoid):
+    """The parent of a hinge turns about its own bone by what the hinge lacks."""
+    twisted = turn(still(5), "left_hip", np.tile(0.5 * BACK, (5, 1)))
+    twisted = turn(twisted, "left_hip", np.tile([0, 0, 0.8], (5, 1)))
+    twisted = turn(twisted, "left_knee", np.tile(quat_free(0.8), (5, 1)))
+    over = retarget(twisted, humanoid, {n: n for n in humanoid.skeleton.names if n not in humanoid.fixed}, AS_IT_IS)
+    assert over.limb_errors_deg["left_knee"] < 1e-3
+    stiff = RetargetConfig(ground=False, hinge_parents=False)
+    worse = retarget(twisted, humanoid, over.names_map, stiff)
+    assert worse.limb_errors_deg["left_knee"] > 10
+
+
+def quat_free(twist):
+    """A knee bent by a radian about an axis that is turned about the shank."""
+    return 1.0 * np.array([np.sin(twist), np.cos(twist), 0])
+
+
+def test_the_path_is_scaled_by_the_legs_and_the_soles_are_put_on_the_ground(humanoid):
+    giant = scaled(walk(), 1.5)
+    giant = replace(giant, root_pos_w=giant.root_pos_w + np.array([0, 0, 0.4]))
+    over = retarget(giant, humanoid)
+    assert over.scale == pytest.approx(1 / 1.5)
+    np.testing.assert_allclose(clip_pose(over.clip)[0], clip_pose(walk())[0], atol=1e-6)
+    assert np.abs(ball_heights(over.clip, humanoid).min(axis=1)).max() < 1e-6
+
+
+def test_the_heading_of_the_source_stays(humanoid):
+    aside = turned(walk(), quat_from_rotvec(np.array([0, 0, 2.0])))
+    np.testing.assert_allclose(clip_pose(retarget(aside, humanoid).clip)[0], clip_pose(aside)[0], atol=1e-6)
+
+
+def test_a_map_decides_and_what_nothing_drives_is_listed_and_rests(humanoid):
+    bones, named = other_body()
+    source = retarget(turn(walk(), "chest", np.tile([0, 0.3, 0], (31, 1))), body_on(bones, named), cfg=AS_IT_IS).clip
+    chosen = {mine: theirs for mine, theirs in named.items() if mine not in humanoid.fixed and mine != "neck"}
+    over = retarget(source, humanoid, chosen | {"chest": ""})
+    assert over.at_rest == ("chest", "neck")
+    assert np.abs(over.clip.joint_quat[:, 1] - [1, 0, 0, 0]).max() < 1e-12
+    with pytest.raises(BunrakuError, match="the clip has: pelvis"):
+        retarget(source, humanoid, {"chest": "spine9"})
+
+
+CAPTURED = ["12_01.bvh", "02_01.amc"]
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_captured_takes_follow_limb_by_limb_with_feet_on_the_ground(name, humanoid, data_dir):
+    source = mend(load_clip(data_dir / "clips" / "cmu" / name)).clip
+    over = retarget(source, humanoid)
+    assert over.at_rest == ()
+    assert over.limb_error_deg < 0.1
+    assert 0.9 < over.scale < 1.1
+    report = check(over.clip, humanoid)
+    assert {each.kind for each in report.problems} <= {"sliding"}
+    lowest = ball_heights(over.clip, humanoid).min(axis=1)
+    assert np.percentile(np.abs(lowest), 90) < 0.02
+    for elbow in ("left_elbow", "right_elbow"):
+        assert joint_angles(over.clip, humanoid, elbow).min() > -0.02
+
+
+def test_the_same_take_from_two_formats_is_the_same_on_the_character(humanoid, data_dir):
+    both = [mend(load_clip(data_dir / "clips" / "cmu" / f"01_01{ending}")).clip for ending in (".amc", ".bvh")]
+    over = [retarget(each, humanoid, cfg=AS_IT_IS).clip for each in both]
+    frames = [np.arange(0, 2700, 60) + late for late in (0, len(both[1].times_s) - len(both[0].times_s))]
+    legs = [j for j, n in enumerate(humanoid.skeleton.names) if "knee" in n or "ankle" in n or "elbow" in n]
+    relative = [(clip_pose(c)[0] - clip_pose(c)[0][:, :1])[f][:, legs] for c, f in zip(over, frames, strict=True)]
+    assert np.median(np.abs(relative[0] - relative[1])) < 0.01
