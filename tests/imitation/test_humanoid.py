@@ -82,7 +82,7 @@ def test_it_has_28_actuated_degrees_of_freedom_and_the_published_rates(built):
 def test_it_stands_with_its_soles_on_the_ground(built):
     body = physique(built)
     assert set(body.feet) == {"right_ankle", "left_ankle"}
-    assert STANDING_M == pytest.approx(0.881416)
+    assert pytest.approx(0.881416) == STANDING_M
     assert body.fixed == {"right_wrist", "left_wrist"}
     assert set(body.hinge_axes) == {"right_knee", "left_knee", "right_elbow", "left_elbow"}
     assert body.ranges_rad["left_knee"] == pytest.approx((-3.14, 0.0))

@@ -56,7 +56,7 @@ def test_a_target_beyond_half_a_turn_is_pulled_at_along_the_shorter_way(built):
 
 def test_an_arm_follows_a_whole_turn_through_the_jump_of_the_rotation_vector():
     # A half turn and more about one axis at 3 rad/s, as in a cartwheel: the error stays the servo's lag.
-    character = character_from_xml(humanoid().replace('<option ', '<option gravity="0 0 0" ', 1), "floating")
+    character = character_from_xml(humanoid().replace("<option ", '<option gravity="0 0 0" ', 1), "floating")
     built = build(character)
     held, data = servos(built), mujoco.MjData(built.model)
     data.qpos[2] = 5.0

@@ -35,6 +35,8 @@ class PPOConfig:
     """The policy's learning rate at the start."""
     target_kl: float = 0.01
     """The policy's learning rate is adapted so that an update moves it about so far [nat]; 0 keeps the rate."""
+    adapt: Literal["step", "update"] = "step"
+    """When: at every gradient step, by its minibatch, or once an update, by its last pass."""
     rate_factor: float = 1.5
     """By how much the learning rate changes at once."""
     least_rate: float = 1e-5
@@ -88,6 +90,8 @@ class TrainConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     awr: AWRConfig = field(default_factory=AWRConfig)
+    flocks: int = 1
+    """The characters are split into so many parts that are simulated apart: as many threads can have work to do."""
     mirror: bool = False
     """Let the policy and its critic treat mirror images alike, where a character and its task are their own."""
 

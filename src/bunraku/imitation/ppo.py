@@ -16,7 +16,7 @@ from bunraku.imitation.actor import Actor, critic, parameters_of, set_parameters
 from bunraku.imitation.learner import PPOConfig, check_loss
 from bunraku.imitation.mirror import Mirror
 from bunraku.imitation.policy import Normaliser, PolicyConfig
-from bunraku.imitation.rollout import Segment, next_values
+from bunraku.imitation.rollout import Segment, at_once, next_values
 
 
 def advantages(
@@ -91,9 +91,10 @@ class PPO:
         cfg: PPOConfig,
         seed: int,
         mirror: Mirror | None = None,
+        threads: int = 1,
     ) -> None:
         rng = np.random.default_rng([seed, 0])
-        self.cfg = cfg
+        self.cfg, self.threads = cfg, threads
         self.actor = Actor(observation_size, action_size, policy, rng, mirror)
         self.critic = critic(observation_size, policy, rng, mirror)
         self.rate = cfg.rate
@@ -121,19 +122,31 @@ class PPO:
         standard = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         advantage = torch.from_numpy(standard.reshape(-1).astype(np.float32))
         observations = actor.look(flat)
-        totals = np.zeros(3)
-        steps = 0
-        for _ in range(cfg.epochs):
-            for rows in torch.from_numpy(rng.permutation(len(flat))).split(cfg.minibatch):
+        batches = [
+            rows
+            for _ in range(cfg.epochs)
+            for rows in torch.from_numpy(rng.permutation(len(flat))).split(cfg.minibatch)
+        ]
+
+        def learn_policy() -> np.ndarray:
+            losses = np.empty((len(batches), 2))
+            for i, rows in enumerate(batches):
                 old = (old_mean[rows], old_log_deviation, old_log_density[rows])
-                losses = self._actor_step(observations[rows], actions[rows], advantage[rows], old)
-                value_loss = self._critic_step(observations[rows], old_values[rows], targets[rows])
-                totals += (*losses, value_loss)
-                steps += 1
-        check_loss(totals.sum())
-        surrogate, kl, value_loss = (float(total) / steps for total in totals)
-        numbers = {"surrogate": surrogate, "kl": kl, "value_loss": value_loss, "rate": self.rate}
-        return {**numbers, "deviation": float(actor.log_deviation.detach().exp().mean())}
+                losses[i] = self._actor_step(observations[rows], actions[rows], advantage[rows], old)
+            return losses
+
+        def learn_values() -> np.ndarray:
+            steps = [self._critic_step(observations[rows], old_values[rows], targets[rows]) for rows in batches]
+            return np.array(steps)
+
+        # Neither net's steps depend on the other's.
+        losses, value_losses = at_once(learn_policy, learn_values, threads=self.threads)
+        check_loss(losses.sum() + value_losses.sum())
+        kl = float(losses[-(len(batches) // cfg.epochs) :, 1].mean())
+        if cfg.adapt == "update" and cfg.target_kl > 0:
+            self.rate = adapted_rate(self.rate, kl, cfg)
+        numbers = {"surrogate": float(losses[:, 0].mean()), "kl": kl, "value_loss": float(value_losses.mean())}
+        return {**numbers, "rate": self.rate, "deviation": float(actor.log_deviation.detach().exp().mean())}
 
     def _values(self, observations: Float32[np.ndarray, "rows observation"]) -> Float[np.ndarray, "rows"]:
         with torch.inference_mode():
@@ -153,7 +166,7 @@ class PPO:
             loss = loss - cfg.entropy * actor.log_deviation.sum()
         with torch.no_grad():
             kl = float(divergence(old_mean, old_log_deviation, mean, actor.log_deviation).mean())
-        if cfg.target_kl > 0:
+        if cfg.adapt == "step" and cfg.target_kl > 0:
             self.rate = adapted_rate(self.rate, kl, cfg)
         self.actor_optimiser.param_groups[0]["lr"] = self.rate
         _descend(loss, actor, self.actor_optimiser, cfg.greatest_gradient)

@@ -20,11 +20,12 @@ from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
 from bunraku.imitation.curve import Line, learning_curve
+from bunraku.imitation.flocks import Flocks
 from bunraku.imitation.learner import Learner
 from bunraku.imitation.learner import TrainConfig as TrainConfig
 from bunraku.imitation.policy import policy_of
 from bunraku.imitation.protocol import Environment
-from bunraku.imitation.rollout import Episodes, Segment, collect
+from bunraku.imitation.rollout import Episodes, Segment
 from bunraku.imitation.run import (
     CHECKPOINT,
     CURVE,
@@ -70,13 +71,15 @@ def train(
     subject: Subject,
     minutes: float | None = None,
     tensorboard: bool = False,
+    threads: int = 1,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Run:
     """Train, or go on training, in the folder `out`.
 
     `make_environment(count)` makes so many characters side by side. `minutes` stops earlier than `cfg.samples` would
-    and changes nothing else; the same call goes on from there, as it does after a crash. A finished run with at least
+    and changes nothing else; the same call goes on from there, as it does after a crash. `threads` work side by side on
+    the flocks, and on the nets; the result does not depend on them. A finished run with at least
     `cfg.samples` is returned as it is; one with fewer is continued.
 
     Raises:
@@ -86,7 +89,7 @@ def train(
     from bunraku.imitation.actor import one_thread
 
     _check(cfg)
-    environment = make_environment(cfg.count)
+    environment = Flocks(make_environment, cfg.count, cfg.flocks, threads)
     settings = _settings(cfg, subject, environment)
     opened = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
     if opened.result is not None and opened.result["samples"] >= cfg.samples:
@@ -115,7 +118,7 @@ def _check(cfg: TrainConfig) -> None:
         raise BunrakuError(f"deviation = {cfg.policy.deviation}: expected more than 0")
 
 
-def _settings(cfg: TrainConfig, subject: Subject, environment: Environment) -> dict[str, Any]:
+def _settings(cfg: TrainConfig, subject: Subject, environment: Flocks) -> dict[str, Any]:
     """Everything that decides how a training goes; not how long."""
     mine = {key: value for key, value in asdict(cfg).items() if key != "samples"}
     layout = [[slot.name, slot.size, slot.unit] for slot in environment.layout]
@@ -124,7 +127,7 @@ def _settings(cfg: TrainConfig, subject: Subject, environment: Environment) -> d
 
 
 class _Training:
-    def __init__(self, environment: Environment, cfg: TrainConfig, out: Path, tensorboard: bool) -> None:
+    def __init__(self, environment: Flocks, cfg: TrainConfig, out: Path, tensorboard: bool) -> None:
         self.environment, self.cfg, self.out = environment, cfg, out
         self.learner = _learner(cfg, environment)
         self.counts = _Counts()
@@ -133,7 +136,7 @@ class _Training:
         self.best = self.learner.actor.policy(environment.layout)
         self.history: list[dict[str, Any]] = []
         self.events = EventFile(out / EVENTS) if tensorboard else None
-        self.observation = environment.reset(cfg.seed)
+        environment.reset(cfg.seed)
         self._started, self._started_cpu, self._before = time.perf_counter(), time.process_time(), _Counts()
 
     def resume(self) -> None:
@@ -192,12 +195,9 @@ class _Training:
 
     def _update(self) -> dict[str, Any]:
         cfg, counts, learner = self.cfg, self.counts, self.learner
-        acting = np.random.default_rng([cfg.seed, _ACTING, counts.updates])
         learning = np.random.default_rng([cfg.seed, _LEARNING, counts.updates])
         steps = cfg.steps or self.environment.episode_steps
-        segment, self.observation = collect(
-            self.environment, self.observation, lambda seen: learner.actor.jittered(seen, acting), steps
-        )
+        segment = self.environment.collect(learner.actor.jittered, (cfg.seed, _ACTING, counts.updates), steps)
         finished = self._score(segment)
         before = time.perf_counter()
         numbers = learner.learn(segment, learning)
@@ -275,7 +275,7 @@ class _Training:
         counts = _Counts(**unpack(arrays["counts"]))
         self.counts, self._before = counts, _Counts(**unpack(arrays["counts"]))
         self.learner.restore(_under("learner.", arrays))
-        self.observation = self.environment.restore(_under("environment.", arrays))
+        self.environment.restore(_under("environment.", arrays))
         self.best = policy_of(arrays, "best.", self.best.description(), str(file))
         self.episodes = Episodes(arrays["episode_reward"], arrays["episode_steps"])
         self.recent = arrays["recent"]
@@ -297,12 +297,12 @@ def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _learner(cfg: TrainConfig, environment: Environment) -> Learner:
+def _learner(cfg: TrainConfig, environment: Flocks) -> Learner:
     from bunraku.imitation.awr import AWR
     from bunraku.imitation.ppo import PPO
 
     sizes = environment.observation_size, environment.action_size
     mirror = environment.mirror if cfg.mirror else None
     if cfg.algorithm == "ppo":
-        return PPO(*sizes, cfg.policy, cfg.ppo, cfg.seed, mirror)
+        return PPO(*sizes, cfg.policy, cfg.ppo, cfg.seed, mirror, environment.threads)
     return AWR(*sizes, cfg.policy, cfg.awr, cfg.seed, mirror)
