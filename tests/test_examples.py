@@ -48,6 +48,13 @@ def test_a_real_character_of_ones_own(folder, data_dir):
     assert (folder / "own" / "curves.csv").exists()
 
 
+def test_a_spoilt_clip_is_mended(folder):
+    said = run(folder, "05_clip.py")
+    assert "as centimetres they would be 0.83 m" in said
+    assert "Problems left: none" in said
+    assert (folder / "out" / "clip" / "better.npz").exists()
+
+
 def test_every_example_is_run_here():
     run_here = Path(__file__).read_text()
     assert all(f'"{file.name}"' in run_here for file in EXAMPLES.glob("*.py"))

@@ -122,9 +122,21 @@ def test_captured_takes_follow_limb_by_limb_with_feet_on_the_ground(name, humano
 
 
 def test_the_same_take_from_two_formats_is_the_same_on_the_character(humanoid, data_dir):
-    both = [mend(load_clip(data_dir / "clips" / "cmu" / f"01_01{ending}")).clip for ending in (".amc", ".bvh")]
-    over = [retarget(each, humanoid, cfg=AS_IT_IS).clip for each in both]
-    frames = [np.arange(0, 2700, 60) + late for late in (0, len(both[1].times_s) - len(both[0].times_s))]
-    legs = [j for j, n in enumerate(humanoid.skeleton.names) if "knee" in n or "ankle" in n or "elbow" in n]
-    relative = [(clip_pose(c)[0] - clip_pose(c)[0][:, :1])[f][:, legs] for c, f in zip(over, frames, strict=True)]
-    assert np.median(np.abs(relative[0] - relative[1])) < 0.01
+    """Other names, other units, other rest poses, a stray first frame and joints in other places: one motion."""
+    arrived = []
+    for ending in (".amc", ".bvh"):
+        take = load_clip(data_dir / "clips" / "cmu" / f"01_01{ending}")
+        begun = mend(_first(take, 400 + (ending == ".bvh"))).clip
+        arrived.append(retarget(begun, humanoid).clip)
+    assert arrived[0].frames == arrived[1].frames == 400
+    positions = [clip_pose(each)[0] - each.root_pos_w[:1, None] * [1, 1, 0] for each in arrived]
+    assert np.abs(positions[0] - positions[1]).max() < 1e-3
+
+
+def _first(moved, frames):
+    return replace(
+        moved,
+        times_s=moved.times_s[:frames],
+        root_pos_w=moved.root_pos_w[:frames],
+        joint_quat=moved.joint_quat[:frames],
+    )

@@ -60,7 +60,7 @@ def mend(clip: Clip, physique: Physique | None = None, cfg: MendConfig | None = 
         candidate, note = step(clip, physique if step is _units else own, cfg)
         if not note:
             continue
-        if step in _MOTION and _worse(clip, candidate, own, cfg.check):
+        if step in _WEIGHED and _worse(clip, candidate, own, cfg.check):
             notes.append(f"left as it was, since other problems would have grown by more: {note}")
         else:
             clip = candidate
@@ -273,3 +273,5 @@ def envelope(clip: Clip, depth: Float[np.ndarray, "frames"], reach_s: float) -> 
 _FRAME: tuple[Step, ...] = (_order, _signs, _up, _units)
 _SCENE: tuple[Step, ...] = (_strays, _face, _level)
 _MOTION: tuple[Step, ...] = (_even, _spikes, _jumps, _on_axes, _close, _lift)
+_WEIGHED = frozenset({_strays, _level, *_MOTION})
+"""Repairs that are only made when they pay; the others come before anything can be weighed, or weigh nothing."""
