@@ -118,6 +118,22 @@ def test_check_of_a_foreign_clip_tells_how_it_would_be_carried_over(run, foreign
     assert "left_knee ← left_shin" in run("clip", "check", foreign, "--character", "humanoid").out
 
 
+def test_a_clip_is_said_to_loop_and_then_mended_as_a_loop(run, tmp_path):
+    path = tmp_path / "walk.bvh"
+    save_clip(path, walk())
+    assert [each["kind"] for each in result(run("clip", "check", path, "--json"))["problems"]] == ["could_loop"]
+    told = result(run("clip", "convert", path, tmp_path / "walk.npz", "--loop", "wrap", "--mend", "--json"))
+    assert told["problems_left"] == []
+    assert load_clip(tmp_path / "walk.npz").loop == "wrap"
+
+
+def test_narrow_terminals_get_lines_in_place_of_a_table(run, dirty, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("clip", "check", dirty).out.splitlines()
+    assert any(line.startswith("medium  loop seam [neck]: from the last frame") for line in lines)
+    assert "        --mend: spreads the leap over the first and last fifth of the cycle" in lines
+
+
 def test_mistakes_are_one_line_with_status_2(run, foreign, tmp_path):
     out, bad = tmp_path / "out.npz", tmp_path / "map.json"
     assert "no such clip" in complaint(run("clip", "check", tmp_path / "none.bvh"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bunraku.api.doors import refuse_existing
 
@@ -98,12 +99,13 @@ def convert_clip(
     out: Path,
     *,
     mend: bool = False,
+    loop: Literal["wrap", "none"] | None = None,
     character: str | None = None,
     names_map: Mapping[str, str] | str | Path | None = None,
     write_map: Path | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """A clip in another format, mended and carried over to a character if asked.
+    """A clip in another format, mended and carried over to a character if asked, said to loop or not to.
 
     Without a character a clip on the humanoid's joints is mended for the humanoid, any other on its own joints.
     `write_map` writes the map of joints that was used, to be edited and given as `names_map`.
@@ -122,6 +124,7 @@ def convert_clip(
         raise BunrakuError(f"{out}: no clip by its ending; these are written: {', '.join(WRITTEN)}")
     refuse_existing(out, overwrite)
     clip = open_clip(source, character)
+    clip = clip if loop is None else replace(clip, loop=loop)
     named = character or (_default_for(clip) if mend else None)
     notes: tuple[str, ...] = ()
     over = None

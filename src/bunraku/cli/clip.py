@@ -6,12 +6,14 @@ Each function makes its command's class when it is asked for; see `bunraku.cli.r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
 from bunraku.cli.command import Command, Switch
 from bunraku.core.progress import Progress
+
+_WIDE = 110  # columns of a terminal from which on problems are a table
 
 
 def check() -> type[Command]:
@@ -64,6 +66,8 @@ def convert() -> type[Command]:
         """The file to write: .npz, .bvh, .txt or .json (DeepMimic), .pkl (MimicKit)."""
         mend: Switch = False
         """Repair what `clip check` says can be."""
+        loop: Literal["wrap", "none"] | None = None
+        """Say that the clip loops, or that it does not, before it is mended; without it, what the file says."""
         character: str | None = None
         """Carry the clip over to this character: humanoid, or an MJCF file."""
         map: Path | None = None
@@ -80,6 +84,7 @@ def convert() -> type[Command]:
                 self.clip,
                 self.out,
                 mend=self.mend,
+                loop=self.loop,
                 character=self.character,
                 names_map=self.map,
                 write_map=self.write_map,
@@ -117,6 +122,13 @@ def show_problems(problems: Sequence[Mapping[str, Any]], *, silent: bool = False
         if not silent:
             print("Nothing is wrong with it.")
         return
+    console = Console(highlight=False, markup=False)
+    if console.width < _WIDE:
+        for each in problems:
+            print(f"{each['severity']:6}  {str(each['kind']).replace('_', ' ')} [{each['where']}]: {each['says']}")
+            print(f"        means:  {each['means']}")
+            print(f"        --mend: {each['mends'] or 'leaves it'}")
+        return
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=True)
     for name, ratio in (("", None), ("problem", None), ("what is seen", 3), ("what it means for training", 2)):
         table.add_column(name, ratio=ratio, overflow="fold")
@@ -125,4 +137,4 @@ def show_problems(problems: Sequence[Mapping[str, Any]], *, silent: bool = False
         seen = f"{each['says']} [{each['where']}]"
         kind = str(each["kind"]).replace("_", " ")
         table.add_row(each["severity"], kind, seen, each["means"], each["mends"] or "leaves it")
-    Console(highlight=False, markup=False).print(table)
+    console.print(table)

@@ -80,7 +80,8 @@ def could_loop(clip: Clip, cfg: CheckConfig) -> list[Problem]:
     if jump > cfg.could_loop_rad or velocity > cfg.seam_m_s or level > cfg.seam_m:
         return []
     says = f"it does not loop, but its ends meet: {jump:.2f} rad, {level * 100:.1f} cm, {velocity:.2f} m/s"
-    return [problem("could_loop", "last and first frame", jump, "rad", says)]
+    mends = "leaves it; --loop wrap makes it a loop"
+    return [problem("could_loop", "last and first frame", jump, "rad", says, mends)]
 
 
 def rates(clip: Clip, cfg: CheckConfig) -> list[Problem]:
