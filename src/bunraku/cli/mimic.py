@@ -28,11 +28,14 @@ def train() -> type[Command]:
         """
 
         character: Positional[str]
-        """bopbag, bopbag6, bopbag2, bopbag3, or an MJCF file (.xml)."""
+        """bopbag, bopbag6, bopbag2, bopbag3, humanoid, or an MJCF file (.xml)."""
         out: Path
         """The folder of the run to write."""
         clip: Path | None = None
-        """What to imitate (.npz); without it the character's own reference pose."""
+        """What to imitate: a file that `bunraku clip check` reads, or one made in code: standing, squatting,
+        weight_shift, marching, arm_raise. The bop bags do without: they hold their own reference pose."""
+        mend: Switch = False
+        """Repair of the clip what can be before it is imitated, as `bunraku clip convert --mend` does."""
         algorithm: Algorithm | None = None
         """awr: advantage-weighted regression; ppo: proximal policy optimisation; else what suits the character."""
         samples: int | None = None
@@ -44,7 +47,7 @@ def train() -> type[Command]:
         reward: str = "auto"
         """auto, bopbag, literal, deepmimic, or python:module:function (which is code, and is run)."""
         threads: int = 1
-        """Threads of the physics."""
+        """Cores to work on; changes nothing but the time."""
         tensorboard: Switch = False
         """Write an event file for TensorBoard too."""
         overwrite: Switch = False
@@ -57,6 +60,7 @@ def train() -> type[Command]:
                 self.character,
                 self.out,
                 clip=self.clip,
+                mend=self.mend,
                 algorithm=self.algorithm,
                 samples=self.samples,
                 minutes=self.minutes,

@@ -63,6 +63,25 @@ def ragdoll_awr(samples: int = 98_304) -> Preset:
     return Preset(TrainConfig("awr", samples, 0, 64, 0, _one_wide_layer(0.7), awr=awr), 1.0)
 
 
+def following_ppo(samples: int = 2_500_000) -> Preset:
+    """Characters with a free root that follow clips; docs/imitation.md has the table of what was tried.
+
+    Simulation is dear beside gradients of nets this small: many passes over small segments.
+    """
+    policy = PolicyConfig((256, 128), (256, 128), "elu", deviation=0.2)
+    ppo = PPOConfig(
+        epochs=10,
+        minibatch=256,
+        rate=1e-4,
+        target_kl=0.04,
+        adapt="update",
+        least_rate=1e-6,
+        greatest_rate=1e-3,
+        critic_rate=1e-3,
+    )
+    return Preset(TrainConfig("ppo", samples, 0, 128, 16, policy, ppo=ppo, flocks=2), 10.0)
+
+
 def preset(character: str, algorithm: Literal["ppo", "awr"]) -> Preset:
     """The settings for a character by name; one that is not built in is taken for a ragdoll."""
     if character == "bopbag":

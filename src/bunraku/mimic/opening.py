@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bunraku.core.errors import BunrakuError
 from bunraku.mimic.clip_task import FOLLOWS, ClipTask, clip_config
+from bunraku.mimic.fitting import fall_of, fitting_clip
 from bunraku.mimic.keeping import CHARACTER, CLIP, keep
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def open_task(
     environment: EnvironmentConfig | ClipConfig | None,
     algorithm: Literal["ppo", "awr"] | None,
     threads: int,
+    *,
+    mend: bool = False,
 ) -> Task | ClipTask:
     """A task as a user names it.
 
@@ -99,14 +102,14 @@ def open_task(
     character = open_character(source)
     if character.free:
         assert environment is None or not isinstance(environment, EnvironmentConfig)
-        return _open_clip_task(character, source, clip, reward, environment, threads)
+        return _open_clip_task(character, source, clip, reward, environment, threads, mend)
     assert environment is None or isinstance(environment, EnvironmentConfig)
     loaded = None if clip is None else load_clip(clip)
     identity = None if clip is None else {"path": str(clip), "sha256": artifact.file_hash(clip)}
     function = _users_reward(reward) if reward.startswith("python:") else None
     if function is None and reward not in REWARDS:
         raise BunrakuError(f"no reward {reward!r}; there are: {', '.join(REWARDS)}, python:module:function")
-    preset = preset_of(character.name, algorithm)
+    preset = preset_of(character, algorithm)
     judged_from = environment.start if environment else StartConfig()
     cfg = environment or EnvironmentConfig(
         episode_s=preset.episode_s, start=replace(judged_from, tilt_rad=preset.tilt_rad)
@@ -119,30 +122,32 @@ def open_task(
 
 
 def _open_clip_task(
-    character: Character, source: str, clip: Path | None, reward: str, cfg: ClipConfig | None, threads: int
+    character: Character, source: str, clip: Path | None, reward: str, cfg: ClipConfig | None, threads: int, mend: bool
 ) -> ClipTask:
-    from bunraku.core import artifact
-    from bunraku.formats.clip import load_clip
     from bunraku.imitation.clip_environment import ClipConfig
     from bunraku.imitation.simulation import SimulationConfig
 
     if clip is None:
         raise BunrakuError(f"{source}: moves freely through the world; expected --clip, the motion that it imitates")
     if reward not in CLIP_REWARDS and not reward.startswith("python:"):
-        raise BunrakuError(
-            f"no reward {reward!r} for clips; there are: {', '.join(CLIP_REWARDS)}, python:module:function"
-        )
+        there = ", ".join(CLIP_REWARDS)
+        raise BunrakuError(f"no reward {reward!r} for clips; there are: {there}, python:module:function")
     function = _users_reward(reward) if reward.startswith("python:") else None
-    cfg = replace(cfg or ClipConfig(), simulation=SimulationConfig(threads=threads))
-    identity = {"path": str(clip), "sha256": artifact.file_hash(clip)}
-    return ClipTask(character, cfg, load_clip(clip), identity, reward, function, source)
+    cfg = cfg or ClipConfig(fall=fall_of(clip, character))
+    cfg = replace(cfg, simulation=SimulationConfig(threads=threads))
+    fitting = fitting_clip(clip, character, mend=mend)
+    return ClipTask(character, cfg, fitting.clip, fitting.identity, reward, function, source)
 
 
-def preset_of(character: str, algorithm: Literal["ppo", "awr"] | None) -> Preset:
+def preset_of(character: Character, algorithm: Literal["ppo", "awr"] | None) -> Preset:
     """The settings that a character is trained with: by awr, as its article has it, the bop bag; by ppo the others."""
-    from bunraku.imitation.presets import preset
+    from bunraku.imitation.presets import following_ppo, preset
 
-    return preset(character, algorithm or ("awr" if character == "bopbag" else "ppo"))
+    if character.free:
+        if algorithm == "awr":
+            raise BunrakuError(f"{character.name}: clips are learnt by ppo; awr is for the bop bags")
+        return following_ppo()
+    return preset(character.name, algorithm or ("awr" if character.name == "bopbag" else "ppo"))
 
 
 def _users_reward(source: str) -> Callable[[Any], Any]:

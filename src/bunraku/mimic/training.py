@@ -13,6 +13,7 @@ from bunraku.mimic.judging import judge
 from bunraku.mimic.opening import open_task, preset_of, reopen_task
 
 if TYPE_CHECKING:
+    from bunraku.imitation.clip_environment import ClipConfig
     from bunraku.imitation.environment import EnvironmentConfig
     from bunraku.imitation.learner import TrainConfig
     from bunraku.imitation.run import Run
@@ -25,6 +26,7 @@ def train(
     out: Path,
     *,
     clip: Path | None = None,
+    mend: bool = False,
     algorithm: Literal["ppo", "awr"] | None = None,
     samples: int | None = None,
     minutes: float | None = None,
@@ -33,7 +35,7 @@ def train(
     threads: int = 1,
     tensorboard: bool = False,
     cfg: TrainConfig | None = None,
-    environment: EnvironmentConfig | None = None,
+    environment: EnvironmentConfig | ClipConfig | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -49,8 +51,8 @@ def train(
     """
     from bunraku.imitation.train import train as learn
 
-    task = open_task(str(character), clip, reward, environment, algorithm, threads)
-    plan = cfg or preset_of(task.character.name, algorithm).train
+    task = open_task(str(character), clip, reward, environment, algorithm, threads, mend=mend)
+    plan = cfg or preset_of(task.character, algorithm).train
     if minutes is not None and not minutes > 0:
         raise BunrakuError(f"minutes = {minutes:g}: expected more than 0")
     budget = samples if samples is not None else plan.samples if minutes is None else _ENDLESS
@@ -65,6 +67,7 @@ def train(
         out,
         subject=task.subject,
         minutes=rest,
+        threads=threads,
         tensorboard=tensorboard,
         overwrite=overwrite,
         progress=progress if minutes is None or samples is not None else _by_time(progress, minutes, rest or 0.0),
