@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from bunraku.imitation.tracking import Tracking
 Array = Float[np.ndarray, "count"]
 
 
+@runtime_checkable
 class _Batch(Protocol):
     @property
     def qpos(self) -> np.ndarray: ...
