@@ -1,5 +1,7 @@
 """From whatever a clip comes in to a clip that a character can be trained on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,14 @@ def test_a_foreign_clip_is_judged_as_the_character_would_take_it(humanoid):
     assert carried.retargeted.limb_error_deg < 1e-6
     report, carried = check_for(walk(), humanoid)
     assert (report.problems, carried) == ((), None)
+
+
+def test_a_clip_whose_names_say_nothing_is_reported_not_refused(humanoid):
+    bones = replace(humanoid.skeleton, names=tuple(f"b{i}" for i in range(15)))
+    report, carried = check_for(replace(walk(), skeleton=bones), humanoid)
+    assert carried is None
+    assert report.problems[0].kind == "missing_joint"
+    assert "left_knee" in report.problems[0].where
 
 
 def test_an_unknown_joint_in_the_map_is_refused(humanoid):

@@ -103,6 +103,22 @@ def test_a_map_decides_and_what_nothing_drives_is_listed_and_rests(humanoid):
         retarget(source, humanoid, {"chest": "spine9"})
 
 
+def test_a_clip_whose_names_say_nothing_asks_for_a_map(humanoid):
+    nameless = replace(walk(), skeleton=replace(humanoid.skeleton, names=tuple(f"b{i}" for i in range(15))))
+    with pytest.raises(BunrakuError, match=r"no joints match by their names: the character has root, .* give a map"):
+        retarget(nameless, humanoid)
+    mapped = {n: f"b{i}" for i, n in enumerate(humanoid.skeleton.names) if n not in humanoid.fixed}
+    np.testing.assert_allclose(
+        positions(retarget(nameless, humanoid, mapped).clip)[:, 4:6], positions(walk())[:, 4:6], atol=1e-6
+    )
+
+
+def test_a_few_joints_by_a_map_are_enough(humanoid):
+    over = retarget(walk(), humanoid, {"root": "root", "left_knee": "left_knee"})
+    assert len(over.at_rest) == 11
+    assert over.clip.frames == 31
+
+
 CAPTURED = ["12_01.bvh", "02_01.amc"]
 
 

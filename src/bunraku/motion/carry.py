@@ -9,9 +9,10 @@ from bunraku.core.clip import Clip
 from bunraku.core.physique import Physique
 from bunraku.motion.check import check
 from bunraku.motion.mend import MendConfig, mend
+from bunraku.motion.names import guess_map
 from bunraku.motion.pose import fits, fitted
 from bunraku.motion.problem import CheckConfig, Problem, Report
-from bunraku.motion.retarget import RetargetConfig, Retargeted, retarget
+from bunraku.motion.retarget import RetargetConfig, Retargeted, fewest, retarget
 
 _ON_GROUND = frozenset({"below_ground", "floating", "sliding", "tilted_floor"})
 
@@ -70,6 +71,8 @@ def check_for(
         BunrakuError: the map names a joint that is not there.
     """
     if names_map is None and fits(clip, physique):
+        return check(clip, physique, cfg), None
+    if names_map is None and len(guess_map(clip.skeleton, physique)) < fewest(physique):
         return check(clip, physique, cfg), None
     carried = carry(clip, physique, names_map, mended=False, cfg=MendConfig(check=cfg or CheckConfig()))
     own = check(clip, physique, cfg)

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bunraku.core.clip import Clip
+from bunraku.core.errors import BunrakuError
 from bunraku.core.physique import Physique
 from bunraku.core.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, quat_rotate
 from bunraku.core.skeleton import Skeleton
@@ -94,10 +95,15 @@ def retarget(
     is scaled by the ratio of the legs' lengths, measured at the middle between the hips.
 
     Raises:
-        BunrakuError: the map names a joint that is not there.
+        BunrakuError: the map names a joint that is not there, or without a map no names match.
     """
     cfg = cfg or RetargetConfig()
     named = guess_map(clip.skeleton, physique) if names_map is None else checked_map(names_map, clip.skeleton, physique)
+    if len(named) < (1 if names_map is not None else fewest(physique)):
+        mine, theirs = (", ".join(names[:20]) for names in (physique.skeleton.names, clip.skeleton.names))
+        raise BunrakuError(
+            f"no joints match by their names: the character has {mine}; the clip has {theirs}; give a map"
+        )
     pairs = _pairs(clip.skeleton, physique.skeleton, named)
     wanted = _wanted_world(clip, pairs)
     local = _local(pairs, physique, clip, wanted, cfg)
@@ -112,6 +118,11 @@ def retarget(
     errors = limb_errors(clip, moved, pairs.next_joint, pairs.driver)
     mean = float(np.mean(list(errors.values()))) if errors else 0.0
     return Retargeted(moved, named, rest, scale, mean, errors)
+
+
+def fewest(physique: Physique) -> int:
+    """So many joints must match by name for a guess to be more than a root that moves a statue."""
+    return min(2, len(physique.skeleton))
 
 
 def _pairs(source: Skeleton, target: Skeleton, named: Mapping[str, str]) -> _Pairs:
@@ -156,7 +167,7 @@ def _alignments(pairs: _Pairs, clip: Clip) -> dict[int, Float[np.ndarray, "4"]]:
             out[joint] = rotation_between(mine, theirs)
         elif name in known and known[name].kind == "wrist" and above in out:
             out[joint] = out[above]
-        elif name in known and known[name].kind == "ankle" and above in out:
+        elif name in known and known[name].kind == "ankle" and above in out and joint in pairs.driver:
             out[joint] = _flatter(clip, pairs.driver[joint], source_axes, out[above])
         else:
             out[joint] = np.array([1.0, 0, 0, 0])
