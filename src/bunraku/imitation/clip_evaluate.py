@@ -99,6 +99,8 @@ def evaluate_clip(
     for k in range(int(scheduled.max())):
         step = environment.step(act(observation))
         scores.take(k, step.terminated)
+        if not scores.alive.any():
+            break
         observation = step.observation
     diverged = environment.diverged
     environment.close()

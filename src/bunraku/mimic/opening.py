@@ -77,7 +77,7 @@ class Task:
 
 def open_task(
     source: str,
-    clip: Path | None,
+    clip: str | Path | None,
     reward: str,
     environment: EnvironmentConfig | ClipConfig | None,
     algorithm: Literal["ppo", "awr"] | None,
@@ -104,8 +104,8 @@ def open_task(
         assert environment is None or not isinstance(environment, EnvironmentConfig)
         return _open_clip_task(character, source, clip, reward, environment, threads, mend)
     assert environment is None or isinstance(environment, EnvironmentConfig)
-    loaded = None if clip is None else load_clip(clip)
-    identity = None if clip is None else {"path": str(clip), "sha256": artifact.file_hash(clip)}
+    loaded = None if clip is None else load_clip(Path(clip))
+    identity = None if clip is None else {"path": str(clip), "sha256": artifact.file_hash(Path(clip))}
     function = _users_reward(reward) if reward.startswith("python:") else None
     if function is None and reward not in REWARDS:
         raise BunrakuError(f"no reward {reward!r}; there are: {', '.join(REWARDS)}, python:module:function")
@@ -122,7 +122,13 @@ def open_task(
 
 
 def _open_clip_task(
-    character: Character, source: str, clip: Path | None, reward: str, cfg: ClipConfig | None, threads: int, mend: bool
+    character: Character,
+    source: str,
+    clip: str | Path | None,
+    reward: str,
+    cfg: ClipConfig | None,
+    threads: int,
+    mend: bool,
 ) -> ClipTask:
     from bunraku.imitation.clip_environment import ClipConfig
     from bunraku.imitation.simulation import SimulationConfig

@@ -25,7 +25,7 @@ def train(
     character: str | Path,
     out: Path,
     *,
-    clip: Path | None = None,
+    clip: str | Path | None = None,
     mend: bool = False,
     algorithm: Literal["ppo", "awr"] | None = None,
     samples: int | None = None,
