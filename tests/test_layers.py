@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "imitation": {"core", "compute", "motion"},
     "report": {"core"},
     "viewer": {"core"},
-    "api": {"core", "formats", "compute", "rigs", "motion", "inversion", "imitation", "report"},
+    "api": {"core", "formats", "compute", "rigs", "motion", "inversion", "imitation", "mimic", "report"},
     "mimic": {"core", "formats", "compute", "motion", "imitation", "player"},
     "player": set(),
     "demo": {"core", "api", "mimic", "formats", "compute", "rigs", "inversion"},

@@ -25,18 +25,9 @@ def open_clip(source: str | Path, character: str | None = None) -> Clip:
     Raises:
         BunrakuError: no such file and no such name; a file that cannot be read.
     """
-    from bunraku.core.errors import BunrakuError
-    from bunraku.formats.clip import READ, load_clip
-    from bunraku.motion.plan import PLANS
-    from bunraku.motion.procedural import make
+    from bunraku.mimic.fitting import open_clip as opened
 
-    path = Path(source)
-    if str(source) in PLANS and not path.exists():
-        return make(str(source), open_physique(character or DEFAULT_CHARACTER))
-    if not path.exists():
-        made, endings = ", ".join(PLANS), ", ".join(READ)
-        raise BunrakuError(f"{source}: no such clip; expected a file ({endings}) or one made in code: {made}")
-    return load_clip(path)
+    return opened(source, lambda: open_physique(character or DEFAULT_CHARACTER))
 
 
 def open_physique(character: str) -> Physique:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +39,8 @@ class Fitting:
     """What it leaves to be wished for, one sentence each."""
 
 
-def open_clip(source: str | Path, physique: Physique) -> Clip:
-    """A clip from a file, or one that is made in code for a character, by its name.
+def open_clip(source: str | Path, physique: Callable[[], Physique]) -> Clip:
+    """A clip from a file, or one that is made in code for a character (asked for only then), by its name.
 
     Raises:
         BunrakuError: no such file and no such name; a file that cannot be read.
@@ -52,7 +52,7 @@ def open_clip(source: str | Path, physique: Physique) -> Clip:
     path = Path(source)
     if not path.exists():
         if str(source) in PLANS:
-            return make(str(source), physique)
+            return make(str(source), physique())
         made, endings = ", ".join(PLANS), ", ".join(READ)
         raise BunrakuError(f"{source}: no such clip; expected a file ({endings}) or one made in code: {made}")
     return load_clip(path)
@@ -73,7 +73,7 @@ def fitting_clip(source: str | Path, character: Character, *, mend: bool) -> Fit
     from bunraku.motion.check import check
 
     body = physique(build(character))
-    opened = open_clip(source, body)
+    opened = open_clip(source, lambda: body)
     carried = carry(opened, body, mended=mend)
     problems = tuple(f"{source}: {problem.says}" for problem in warnings(check(carried.clip, body)))
     log = logging.getLogger("bunraku")
