@@ -1,0 +1,153 @@
+"""The humanoid learns published clips from scratch, clip by clip and seed by seed, against the paper's figures.
+
+    python benchmarks/mimic_clips.py walk run jump --seeds 3 --minutes 20 --work DIR [--threads 2]
+
+A training is cut into pieces of `--every` samples (a run continues exactly) and judged after each: 32 episodes without
+jitter, 20 s from random moments for clips that loop, once from the first frame for others. It ends at `--samples` or
+`--minutes` of training, judging not counted, or at `--until` of return with every episode whole. Trainings are kept in
+`--work` and go on where they stopped; the table has a row for each clip and seed that is there, and is written after
+every piece. Seconds are those of the training alone; what else the machine did is in "load".
+
+Peng et al. 2018, table of performance: T s, million samples, normalised return. Which of three readings of the reward
+it used is not known, so that all three stand here and the comparison is indicative.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from record import RESULTS, print_table, record
+
+from bunraku import mimic
+from bunraku.core.artifact import write_json
+
+PAPER = {
+    "backflip": (72, 0.729),
+    "cartwheel": (51, 0.804),
+    "crawl": (68, 0.932),
+    "dance_a": (67, 0.863),
+    "dance_b": (79, 0.822),
+    "getup_facedown": (49, 0.885),
+    "getup_faceup": (66, 0.838),
+    "jump": (86, 0.947),
+    "kick": (50, 0.854),
+    "punch": (60, 0.812),
+    "roll": (81, 0.735),
+    "run": (53, 0.951),
+    "spin": (191, 0.664),
+    "spinkick": (67, 0.748),
+    "walk": (61, 0.985),
+}
+"""Million samples and return."""
+
+JUDGED = (
+    *("samples", "train_wall_seconds", "train_cpu_seconds", "normalized_return", "normalized_return_literal"),
+    *("normalized_return_released", "full_episodes", "mean_episode_s", "reward_terms", "yaw_error_deg"),
+    *("root_error_m", "saturated", "beyond_limit", "diverged", "times"),
+)
+
+
+def trained(clip: str, seed: int, asked: argparse.Namespace) -> None:
+    """Train one clip with one seed, piece by piece; its points are kept beside the run."""
+    out = asked.work / f"{clip}_{seed}"
+    kept = asked.work / f"{clip}_{seed}.json"
+    points: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
+    file = asked.data / "clips" / "deepmimic" / f"humanoid3d_{clip}.txt"
+    while not _over(points, asked):
+        goal = (points[-1]["samples"] if points else 0) + asked.every
+        load = os.getloadavg()[0]
+        done = mimic.train("humanoid", out, clip=file, samples=goal, seed=seed, threads=asked.threads, mend=asked.mend)
+        point = {name: done[name] for name in JUDGED} | {"load": load, "threads": asked.threads}
+        if "from_random_moments" in done:
+            point["return_from_random_moments"] = done["from_random_moments"]["normalized_return"]
+        point["no_action"] = done["controllers"][1]["normalized_return"]
+        point["kinematic_pd"] = done["controllers"][2]["normalized_return"]
+        points.append(point)
+        write_json(kept, points)
+        report(asked)
+
+
+def _over(points: list[dict[str, Any]], asked: argparse.Namespace) -> bool:
+    if not points:
+        return False
+    last = points[-1]
+    good = last["normalized_return"] >= asked.until and last["full_episodes"] == 1.0
+    return good or last["samples"] >= asked.samples or last["train_wall_seconds"] >= 60 * asked.minutes
+
+
+def rows(work: Path) -> Iterable[dict[str, Any]]:
+    """One row for each clip and seed."""
+    for kept in sorted(work.glob("*.json")):
+        clip, _, seed = kept.stem.rpartition("_")
+        if clip not in PAPER:
+            continue
+        points = json.loads(kept.read_text())
+        million, goal = PAPER[clip]
+        best = max(points, key=lambda point: point["normalized_return"])
+        reached = next((point for point in points if point["normalized_return"] >= goal), None)
+        yield {
+            "clip": clip,
+            "seed": int(seed),
+            "return": points[-1]["normalized_return"],
+            "literal": points[-1]["normalized_return_literal"],
+            "released": points[-1]["normalized_return_released"],
+            "whole": points[-1]["full_episodes"],
+            "best": best["normalized_return"],
+            "paper": goal,
+            "Msamples": points[-1]["samples"] / 1e6,
+            "minutes": points[-1]["train_wall_seconds"] / 60,
+            "paper reached at Msamples": reached and reached["samples"] / 1e6,
+            "and minutes": reached and reached["train_wall_seconds"] / 60,
+            "share of the paper's samples": reached and reached["samples"] / 1e6 / million,
+            "no action": points[-1]["no_action"],
+            "kinematic PD": points[-1]["kinematic_pd"],
+            "curve": [[point[name] for name in ("samples", "normalized_return", "full_episodes", "train_wall_seconds")]
+                      for point in points],
+            "terms": points[-1]["reward_terms"],
+            "last": {name: points[-1][name] for name in ("saturated", "beyond_limit", "diverged", "load", "threads")},
+        }  # fmt: skip
+
+
+def report(asked: argparse.Namespace) -> None:
+    """The table so far, printed and written; what other machines or sittings measured stays in it."""
+    file = RESULTS / "mimic_clips.json"
+    before = json.loads(file.read_text())["rows"] if file.exists() else []
+    found = list(rows(asked.work))
+    here = {(row["clip"], row["seed"]) for row in found}
+    everything = sorted(
+        [*found, *(row for row in before if (row["clip"], row["seed"]) not in here)],
+        key=lambda row: (row["clip"], row["seed"]),
+    )
+    print_table("clips", [{k: v for k, v in row.items() if k not in ("curve", "terms", "last")} for row in everything])
+    config = {name: value for name, value in vars(asked).items() if name not in ("work", "data", "clips")}
+    record("mimic_clips", config, everything, paper={clip: list(figures) for clip, figures in PAPER.items()})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="+", choices=sorted(PAPER))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--samples", type=int, default=20_000_000)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--until", type=float, default=2.0, help="stop at this return with every episode whole")
+    parser.add_argument("--every", type=int, default=500_000)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--mend", action="store_true")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("BUNRAKU_DATA", "data")))
+    asked = parser.parse_args()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
+        for clip in asked.clips:
+            trained(clip, seed, asked)
+    report(asked)
+
+
+if __name__ == "__main__":
+    main()
