@@ -23,6 +23,7 @@ def swaying(bones):
         (".txt", deepmimic_skeleton()),
         (".JSON", deepmimic_skeleton()),
         (".bvh", deepmimic_skeleton()),
+        (".glb", deepmimic_skeleton()),
         (".pkl", mimickit_humanoid().skeleton),
     ],
 )
@@ -39,12 +40,12 @@ def test_the_ending_chooses_the_format_and_every_one_gives_the_same_motion_back(
 def test_other_endings_and_missing_files_are_refused_with_what_there_is(tmp_path):
     (tmp_path / "walk.fbx").write_text("x")
     (tmp_path / "folder.bvh").mkdir()
-    listed = r"these are read: \.npz, \.txt, \.json, \.bvh, \.amc, \.pkl"
+    listed = r"these are read: \.npz, \.txt, \.json, \.bvh, \.amc, \.pkl, \.glb, \.gltf"
     for name, match in (("walk.fbx", listed), ("walk", listed), ("x.bvh", "no such clip"), ("folder.bvh", "no such")):
         with pytest.raises(BunrakuError, match=match) as error:
             load_clip(tmp_path / name)
         assert name in str(error.value)
-    with pytest.raises(BunrakuError, match=r"x\.amc: .* these are written: \.npz, \.txt, \.json, \.bvh, \.pkl"):
+    with pytest.raises(BunrakuError, match=r"x\.amc: .* these are written: \.npz, \.txt, \.json, \.bvh, \.pkl, \.glb"):
         save_clip(tmp_path / "x.amc", swaying(deepmimic_skeleton()))
     assert set(WRITTEN) < set(READ)
 
