@@ -104,3 +104,20 @@ def test_without_a_character_joints_tell_what_is_below_the_ground():
 def test_runs_are_stretches_of_marked_frames():
     assert ground.runs(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
     assert ground.runs(np.zeros(3, bool)) == []
+
+
+def test_foot_sliding_is_metres_per_second_of_stance_for_each_foot(humanoid):
+    glide = still()
+    moved = moved_by(glide, np.stack([0.25 * glide.times_s, 0 * glide.times_s, 0 * glide.times_s], axis=1))
+    assert ground.foot_sliding(moved, humanoid) == pytest.approx({"left_ankle": 0.25, "right_ankle": 0.25})
+    assert ground.foot_sliding(glide, humanoid) == pytest.approx({"left_ankle": 0, "right_ankle": 0}, abs=1e-12)
+    clean = ground.foot_sliding(walk(), humanoid)
+    assert max(clean.values()) < CFG.slide_m_s
+    # For the first second it glides, for the second one it hangs in the air, where nothing slides.
+    time = np.linspace(0, 2, 61)
+    half = still(frames=61)
+    up = np.where(time > 1, 0.5, 0.0)
+    hung = moved_by(half, np.stack([0.2 * time, 0 * time, up], axis=1))
+    assert ground.foot_sliding(hung, humanoid) == pytest.approx({"left_ankle": 0.2, "right_ankle": 0.2}, abs=1e-6)
+    lifted = moved_by(glide, np.array([0, 0, 1.0]))
+    assert all(np.isnan(speed) for speed in ground.foot_sliding(lifted, humanoid).values())

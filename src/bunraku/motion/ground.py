@@ -11,7 +11,7 @@ from bunraku.core.clip import Clip
 from bunraku.core.physique import Physique
 from bunraku.motion.axes import leg_length
 from bunraku.motion.names import parts
-from bunraku.motion.pose import ball_centres, clip_pose
+from bunraku.motion.pose import ball_centres, clip_pose, fitted
 from bunraku.motion.problem import CheckConfig, Problem, problem, span
 
 GRAVITY = 9.81
@@ -95,7 +95,7 @@ def floor_normal(clip: Clip, points: Footing) -> Float[np.ndarray, "3"] | None:
 def _still_points(clip: Clip, points: Footing) -> Float[np.ndarray, "still 3"]:
     """For each foot, the lowest point of it while it hardly moves."""
     out = [np.zeros((0, 3))]
-    for foot in dict.fromkeys(name for name, is_foot in zip(points.names, points.feet, strict=True) if is_foot):
+    for foot in _feet(points):
         mine = np.array([name == foot for name in points.names])
         pos = points.pos[:, mine]
         lowest = pos[np.arange(clip.frames), pos[..., 2].argmin(axis=1)]
@@ -178,25 +178,43 @@ def hanging(
 
 
 def _sliding(clip: Clip, points: Footing, cfg: CheckConfig) -> list[Problem]:
-    if not points.feet.any() or clip.frames < 2:
-        return []
     out = list[Problem]()
-    for foot in dict.fromkeys(name for name, is_foot in zip(points.names, points.feet, strict=True) if is_foot):
+    for foot in _feet(points) if clip.frames > 1 else ():
         speed = foot_speed(clip, points, foot)
-        standing = np.isfinite(speed)
-        if standing.sum() < 3:
+        mean = _mean_speed(clip, speed)
+        if not mean > cfg.slide_m_s:
             continue
-        step = np.diff(clip.times_s)
-        mean = float((speed * step)[standing].sum() / step[standing].sum())
-        if mean <= cfg.slide_m_s:
-            continue
-        stances = runs(standing)
-        steps = [float((speed * step)[a:b].sum()) for a, b in stances]
+        stances = runs(np.isfinite(speed))
+        steps = [float((speed * np.diff(clip.times_s))[a:b].sum()) for a, b in stances]
         says = f"{foot} slides at {mean:.2f} m/s while it stands, {100 * max(steps):.0f} cm in its longest stance"
         first, after = stances[int(np.argmax(steps))]
         where = f"{foot}, {span(range(first, after + 1))}"
         out.append(problem("sliding", where, mean, "m/s", says, "", cfg.slide_m_s))
     return out
+
+
+def _feet(points: Footing) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name, is_foot in zip(points.names, points.feet, strict=True) if is_foot))
+
+
+def _mean_speed(clip: Clip, speed: Float[np.ndarray, "segments"]) -> float:
+    """Metres slid per second of stance; NaN for less than three frames of it."""
+    standing, step = np.isfinite(speed), np.diff(clip.times_s)
+    if standing.sum() < 3:
+        return float("nan")
+    return float((speed * step)[standing].sum() / step[standing].sum())
+
+
+def foot_sliding(clip: Clip, physique: Physique, cfg: CheckConfig | None = None) -> dict[str, float]:
+    """How far each foot of a character slides while it stands [m/s], by the foot's name; NaN for one that never does.
+
+    Metres that the foot's stillest standing point moves horizontally, per second of stance: what `clip check` judges.
+
+    Raises:
+        BunrakuError: the clip is not on the character's joints.
+    """
+    points = footing(fitted(clip, physique), physique, cfg or CheckConfig())
+    return {foot: _mean_speed(clip, foot_speed(clip, points, foot)) for foot in _feet(points)}
 
 
 def foot_speed(clip: Clip, points: Footing, foot: str) -> Float[np.ndarray, "segments"]:
