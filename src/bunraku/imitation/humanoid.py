@@ -125,8 +125,10 @@ STANDING_M = 0.421546 + 0.40987 + 0.0225 + 0.0275
 """Height of the root over the ground with straight legs."""
 
 
-def humanoid(physics_hz: float = PHYSICS_HZ, armature: float = ARMATURE) -> str:
-    """MJCF of the humanoid, standing at the origin."""
+def humanoid(physics_hz: float = PHYSICS_HZ, armature: float = ARMATURE, *, joint_damping: bool = False) -> str:
+    """MJCF of the humanoid, standing at the origin. With `joint_damping` the dampers are the joints' own, outside the
+    torque limits: calm at low rates, but physically another character, for comparison.
+    """
     spec = mujoco.MjSpec()
     spec.modelname = "humanoid"
     spec.compiler.degree = False
@@ -138,26 +140,26 @@ def humanoid(physics_hz: float = PHYSICS_HZ, armature: float = ARMATURE) -> str:
         parent = spec.worldbody if part.parent is None else bodies[part.parent]
         at = (0, 0, STANDING_M) if part.parent is None else part.at
         body = bodies[part.name] = parent.add_body(name=part.name, pos=list(at))
-        _joint(body, part, armature)
+        _joint(body, part, armature, part.stiffness / 10 if joint_damping else 0.0)
         _shape(body, part)
         if part.effector:
             body.add_site(name=part.name)
     for part in PARTS:
-        _servos(spec, part)
+        _servos(spec, part, 0.0 if joint_damping else part.stiffness / 10)
     _numerics(spec)
     spec.compile()
     return spec.to_xml()
 
 
-def _joint(body: mujoco.MjsBody, part: Part, armature: float) -> None:
-    kinds = mujoco.mjtJoint
+def _joint(body: mujoco.MjsBody, part: Part, armature: float, damping: float) -> None:
+    kinds, drive = mujoco.mjtJoint, {"armature": armature, "damping": [damping, 0, 0]}
     if part.parent is None:
         body.add_freejoint(name=part.name)
     elif part.hinge:
         limits = {"limited": True, "range": list(part.hinge)}
-        body.add_joint(name=part.name, type=kinds.mjJNT_HINGE, axis=[0, -1, 0], armature=armature, **limits)
+        body.add_joint(name=part.name, type=kinds.mjJNT_HINGE, axis=[0, -1, 0], **drive, **limits)
     elif part.stiffness:
-        body.add_joint(name=part.name, type=kinds.mjJNT_BALL, armature=armature)
+        body.add_joint(name=part.name, type=kinds.mjJNT_BALL, **drive)
 
 
 def _shape(body: mujoco.MjsBody, part: Part) -> None:
@@ -173,7 +175,7 @@ def _shape(body: mujoco.MjsBody, part: Part) -> None:
     body.add_geom(name=part.name, type=kind, size=size, pos=list(part.centre), mass=part.mass, **touch)
 
 
-def _servos(spec: mujoco.MjSpec, part: Part) -> None:
+def _servos(spec: mujoco.MjSpec, part: Part, damping: float) -> None:
     """A spring to a target with its damper, both inside one limit, about each axis of the joint."""
     axes: Sequence[int | None] = [None] if part.hinge else [0, 1, 2] if part.stiffness else []
     for axis in axes:
@@ -184,7 +186,7 @@ def _servos(spec: mujoco.MjSpec, part: Part) -> None:
         servo.trntype = mujoco.mjtTrn.mjTRN_JOINT
         servo.gaintype, servo.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
         servo.gainprm[0] = part.stiffness
-        servo.biasprm[1], servo.biasprm[2] = -part.stiffness, -part.stiffness / 10
+        servo.biasprm[1], servo.biasprm[2] = -part.stiffness, -damping
 
 
 def _numerics(spec: mujoco.MjSpec) -> None:

@@ -66,12 +66,12 @@ def ragdoll_awr(samples: int = 98_304) -> Preset:
 def following_ppo(samples: int = 2_500_000) -> Preset:
     """Characters with a free root that follow clips; docs/imitation.md has the table of what was tried.
 
-    Simulation is dear beside gradients of nets this small: many passes over small segments.
+    Simulation is dear beside gradients of nets this small: many small steps over small segments.
     """
     policy = PolicyConfig((256, 128), (256, 128), "elu", deviation=0.2)
     ppo = PPOConfig(
-        epochs=10,
-        minibatch=256,
+        epochs=5,
+        minibatch=128,
         rate=1e-4,
         target_kl=0.04,
         adapt="update",
