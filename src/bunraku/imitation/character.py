@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import mujoco
 import numpy as np
@@ -15,7 +16,9 @@ import numpy as np
 from bunraku.core.artifact import write_bytes
 from bunraku.core.errors import BunrakuError, unknown_name
 from bunraku.imitation import bopbag
+from bunraku.imitation.adaptation import FALL, NAMES, adapt, needs_adaptation
 from bunraku.imitation.anatomy import Anatomy, anatomy
+from bunraku.imitation.character_config import config_beside
 from bunraku.imitation.humanoid import humanoid
 
 BUILT_IN: Mapping[str, Callable[[], str]] = {
@@ -45,7 +48,8 @@ class Character:
     physics_hz: float
     control_hz: float
     joint_weights: tuple[float, ...]
-    """Share of each rotation in the reward's pose and velocity, summing to 1."""
+    """Share of each rotation in the reward's pose and velocity, summing to 1; with a free root, several hinges of a
+    body count as one rotation: each has its whole share, since their squared errors add up to its."""
     action_scale: tuple[float, ...]
     """What one unit of action adds to each actuator's control: N m for motors, rad for servos."""
     actuation: tuple[str, ...]
@@ -60,6 +64,10 @@ class Character:
     """SHA-256 of the MJCF text and the files that it uses."""
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     """Meshes and the like, by the name under which the text asks for them."""
+    fall: tuple[str, ...] | None = None
+    """Bodies whose touch of the ground ends an episode, if the character's file says so."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By body: the part of the body that it is, or the joint of clips that drives it; empty: it stays at rest."""
 
     @property
     def substeps(self) -> int:
@@ -83,11 +91,12 @@ class Built:
 
 
 def open_character(source: str) -> Character:
-    """A built-in character by name, or one from an MJCF file.
+    """A built-in character by name, or one from an MJCF file; with a free root it is adapted to follow clips.
 
     Raises:
         BunrakuError: an unknown name, an unreadable file, MJCF that MuJoCo does not compile (its message), a file
-            that uses others outside its folder, no joint or no actuator, rates that do not fit.
+            that uses others outside its folder, no joint or no actuator, rates that do not fit; as `adapt` and
+            `config_beside`.
     """
     if source in BUILT_IN:
         return character_from_xml(BUILT_IN[source](), source)
@@ -97,6 +106,11 @@ def open_character(source: str) -> Character:
     files = _files_used(path)
     text = _quoted(lambda: mujoco.MjSpec.from_file(str(path)), source)
     _quoted(text.compile, source)
+    said = config_beside(path)
+    if needs_adaptation(text, said):
+        _quoted(lambda: adapt(text, said, source), source)
+    elif said.source:
+        raise BunrakuError(f"{said.source}: is about a character with a free root; {source} has no free joint")
     return character_from_xml(text.to_xml(), source, files)
 
 
@@ -137,6 +151,7 @@ def character_from_xml(xml: str, source: str, files: Mapping[str, bytes] | None 
     scale = _numeric(model, "action_scale", model.nu, scale, source)
     if (scale <= 0).any():
         raise BunrakuError(f"{source}: action_scale must be positive for every actuator")
+    bodies = tuple(model.body(i).name for i in range(1, model.nbody))
     digest = hashlib.sha256(xml.encode())
     for name in sorted(files):
         digest.update(name.encode() + files[name])
@@ -146,15 +161,17 @@ def character_from_xml(xml: str, source: str, files: Mapping[str, bytes] | None 
         xml=xml,
         physics_hz=substeps * control_hz,
         control_hz=control_hz,
-        joint_weights=tuple(float(w) for w in weights / weights.sum()),
+        joint_weights=tuple(float(w) for w in weights / _whole(body, weights)),
         action_scale=tuple(float(s) for s in scale),
         actuation=tuple("servo" if s else "motor" for s in servo),
         joint_names=tuple(model.joint(i).name for i in range(model.njnt)),
         actuator_names=tuple(model.actuator(i).name for i in range(model.nu)),
-        body_names=tuple(model.body(i).name for i in range(1, model.nbody)),
-        free=bool(model.njnt) and int(model.jnt_type[0]) == int(mujoco.mjtJoint.mjJNT_FREE),
+        body_names=bodies,
+        free=_is_free(body),
         hash=digest.hexdigest(),
         files=files,
+        fall=_fall_said(model, bodies),
+        names=_names_said(model),
     )
 
 
@@ -190,6 +207,45 @@ def _check_joints(model: mujoco.MjModel, source: str) -> None:
         raise BunrakuError(f"{source}: nothing in it turns; expected at least one hinge, ball or free joint")
     if model.nu == 0:
         raise BunrakuError(f"{source}: has no actuators; expected motors or servos (<actuator>) to act with")
+
+
+def _is_free(body: Anatomy) -> bool:
+    return len(body.bodies) > 1 and any(joint.is_free for joint in body.bodies[1].joints)
+
+
+def _whole(body: Anatomy, weights: np.ndarray) -> float:
+    """What shares are shares of: the sum over rotations, or with a free root over bodies, by their rotations' mean."""
+    turning = {joint.name: w for joint, w in zip(body.turning, weights, strict=True)}
+    own = [[turning[joint.name] for joint in each.joints if joint.name in turning] for each in body.bodies]
+    if not _is_free(body) or max(len(each) for each in own) <= 1:
+        return float(weights.sum())
+    return float(sum(np.mean(each) for each in own if each))
+
+
+def _said(model: mujoco.MjModel, name: str) -> object:
+    """What a text of the file holds, as JSON; None without it, and where it is somebody else's and is none."""
+    for i in range(model.ntext):
+        if mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_TEXT, i) == name:
+            first, size = int(model.text_adr[i]), int(model.text_size[i])
+            try:
+                return json.loads(bytes(model.text_data)[first : first + size].rstrip(b"\0"))
+            except ValueError:
+                return None
+    return None
+
+
+def _names_said(model: mujoco.MjModel) -> dict[str, str]:
+    said = _said(model, NAMES)
+    return (
+        {str(key): str(value) for key, value in cast(dict[object, object], said).items()}
+        if isinstance(said, dict)
+        else {}
+    )
+
+
+def _fall_said(model: mujoco.MjModel, bodies: Sequence[str]) -> tuple[str, ...] | None:
+    said = _said(model, FALL)
+    return tuple(str(each) for each in cast(list[object], said) if each in bodies) if isinstance(said, list) else None
 
 
 def _default_rate(model: mujoco.MjModel) -> float:
