@@ -18,6 +18,9 @@ _FREE, _BALL, _SLIDE, _HINGE = (
     int(_KINDS.mjJNT_HINGE),
 )
 
+NO_EFFECTOR = 5
+"""Group of sites that are no end effectors: they serve tendons and the like."""
+
 _NARROW = 0.9 * np.pi
 """A joint whose range stays below this has a rotation vector without a jump."""
 
@@ -42,6 +45,21 @@ class Joint:
     def narrow(self) -> bool:
         """The range keeps it away from half a turn."""
         return max(-self.low, self.high) < _NARROW
+
+    @property
+    def is_hinge(self) -> bool:
+        """It turns about one axis."""
+        return self.kind == _HINGE
+
+    @property
+    def is_ball(self) -> bool:
+        """It turns about all axes."""
+        return self.kind == _BALL
+
+    @property
+    def is_free(self) -> bool:
+        """It moves and turns as it likes."""
+        return self.kind == _FREE
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +131,7 @@ class Anatomy:
 
 
 def anatomy(model: mujoco.MjModel) -> Anatomy:
-    """Read a compiled model. End effectors are its sites; without sites, the centres of mass of its last bodies."""
+    """Read a compiled model. End effectors are its sites, but those of group 5; else its last bodies' centres of mass."""
     joints = [_joint(model, i) for i in range(model.njnt)]
     hinges = [j for j in joints if j.kind == _HINGE]
     quats = [j for j in joints if j.kind in (_BALL, _FREE)]
@@ -197,8 +215,9 @@ def _group(kind: int, places: list[int], bodies: tuple[Body, ...]) -> Siblings:
 
 
 def _effectors(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
-    if model.nsite:
-        return np.array(model.site_bodyid, np.int64), np.array(model.site_pos)
+    sites = np.flatnonzero(model.site_group != NO_EFFECTOR)
+    if len(sites):
+        return np.array(model.site_bodyid[sites], np.int64), np.array(model.site_pos[sites])
     parents = {int(parent) for parent in model.body_parentid[1:]}
     last = np.array([i for i in range(1, model.nbody) if i not in parents], np.int64)
     return last, np.array(model.body_ipos[last])

@@ -9,40 +9,65 @@ import numpy as np
 
 from bunraku.core.physique import Physique
 from bunraku.core.rotations import matrix_from_quat
-from bunraku.core.skeleton import skeleton
+from bunraku.core.skeleton import Skeleton, skeleton
 from bunraku.imitation.anatomy import Anatomy, body_poses_w, points_w
 from bunraku.imitation.character import Built
+from bunraku.imitation.proportions import tip
+from bunraku.motion.names import SIDED, parts
 
 _STANDING_M = 0.02
 """Feet are the bodies whose lowest balls are, at rest, not further than this above the lowest of all."""
 
 
 def physique(built: Built) -> Physique:
-    """The physique of a character with a free root. Bodies with several hinges count as balls with their ranges' hull.
+    """The physique of a character with a free root. Rest is the model's zero pose.
 
-    Rest is the model's zero pose: that is where clips' joints are at identity.
+    Bodies with several hinges count as balls, and so does a hinge that continues one (a waist of two bodies): clips are
+    carried over to these as if they could turn freely, and `hinge_chains` finds what comes nearest.
     """
     body = built.anatomy
-    names = [each.name for each in body.bodies[1:]]
-    bones = skeleton(
-        names,
-        np.array([each.parent - 1 for each in body.bodies[1:]]),
-        np.array([each.pos for each in body.bodies[1:]]),
-        np.array([each.quat for each in body.bodies[1:]]),
-        name=built.character.name,
-    )
-    axes, ranges, fixed = dict[str, np.ndarray](), dict[str, tuple[float, float]](), set[str]()
+    bones, ends = _skeleton(built)
+    limbs = {name for name, each in parts(bones).items() if each.kind in SIDED}
+    axes, ranges, fixed = dict[str, np.ndarray](), dict[str, tuple[float, float]](), set(ends)
     for each in body.bodies[2:]:
         turning = [joint for joint in each.joints if joint.name in body.rotations]
+        above = body.bodies[each.parent]
+        continues = above.name not in limbs and any(joint.is_hinge for joint in above.joints)
         if not turning:
             fixed.add(each.name)
-        elif len(turning) == 1 and np.isfinite(turning[0].high):
+        if len(turning) != 1 or (turning[0].is_hinge and continues):
+            continue
+        if np.isfinite(turning[0].high):
             ranges[each.name] = (max(turning[0].low, -np.inf), turning[0].high)
-        if len(turning) == 1 and turning[0].name in body.rotations[: len(body.hinge_q)]:
+        if turning[0].is_hinge:
             axes[each.name] = turning[0].axis
     joints, pos, radius = balls(built.model)
     feet = _feet(built, body, joints, pos, radius)
     return Physique(bones, axes, ranges, frozenset(fixed), joints - 1, pos, radius, feet)
+
+
+_ENDS = {"elbow": "hand", "knee": "foot"}
+"""What follows a limb's last joint, if the character has no body for it."""
+
+
+def _skeleton(built: Built) -> tuple[Skeleton, tuple[str, ...]]:
+    """A joint per body, and one at the end of forearms and shanks that carry no hand or foot; the names of those."""
+    body = built.anatomy
+    joints = [(each.name, each.parent - 1, each.pos, each.quat) for each in body.bodies[1:]]
+
+    def made(rows: list[tuple[str, int, np.ndarray, np.ndarray]]) -> Skeleton:
+        names, parents, pos, quat = zip(*rows, strict=True)
+        return skeleton(list(names), np.array(parents), np.array(pos), np.array(quat), name=built.character.name)
+
+    bones = made(joints)
+    ends, carrying = list[tuple[str, int, np.ndarray, np.ndarray]](), set(bones.parents.tolist())
+    for name, each in parts(bones).items():
+        place = bones.names.index(name)
+        if each.kind in _ENDS and place not in carrying:
+            end = f"{each.side}_{_ENDS[each.kind]}"
+            if end not in bones.names:
+                ends.append((end, place, tip(built.model, place + 1), np.array([1.0, 0, 0, 0])))
+    return (made([*joints, *ends]) if ends else bones), tuple(end for end, *_ in ends)
 
 
 def balls(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -14,6 +15,7 @@ from bunraku.core.errors import unknown_name
 from bunraku.core.rotations import quat_conjugate, quat_multiply, quat_slerp, rotvec_from_quat
 from bunraku.imitation.anatomy import Anatomy, body_poses_w, centre_of_mass_w, points_w
 from bunraku.imitation.character import Built
+from bunraku.imitation.hinge_chains import distributed, simple
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +107,18 @@ def clip_reference(built: Built, clip: Clip, name: str = "clip") -> ClipReferenc
     """A clip for a character: a clip's joint drives the body of its name, or else the joint of its name.
 
     The clip must be in the character's axes (z up). A hinge takes the share of the rotation about its axis; a
-    free joint also the root's position; what the clip does not name keeps its reference pose.
+    free joint also the root's position; what the clip does not name keeps its reference pose. Joints of several hinges
+    share rotations out as `hinge_chains` says.
 
     Raises:
         BunrakuError: the clip names no body and no joint of the character.
     """
     body = built.anatomy
     places = {joint: i for i, joint in enumerate(clip.skeleton.names)}
+    if built.character.free and not simple(body):
+        qpos = _distributed(built, clip, places, name)
+        velocities = _segment_velocities(built, clip.times_s, qpos)
+        return ClipReference(body, clip.times_s, qpos, velocities, clip.loop == "wrap")
     carried = {joint.name: each.name for each in body.bodies for joint in each.joints}
     qpos = np.tile(built.reference_qpos, (clip.frames, 1))
     found = False
@@ -133,6 +140,34 @@ def clip_reference(built: Built, clip: Clip, name: str = "clip") -> ClipReferenc
             "joint", clip.skeleton.names[0], carried.values(), f"{name} names none of the bodies, which are"
         )
     return ClipReference(body, clip.times_s, qpos, _segment_velocities(built, clip.times_s, qpos), clip.loop == "wrap")
+
+
+def _distributed(built: Built, clip: Clip, places: Mapping[str, int], name: str) -> Float[np.ndarray, "frames nq"]:
+    """Coordinates of a character with a free root whose joints are made of several hinges, or turned at rest."""
+    body, frames = built.anatomy, clip.frames
+    qpos = np.tile(built.reference_qpos, (frames, 1))
+    local, moving = _at_reference(built, frames), np.zeros(len(body.bodies), bool)
+    named = [b for b, each in enumerate(body.bodies) if b > 0 and each.name in places]
+    if not named:
+        owner = f"{name} names none of the bodies, which are"
+        raise unknown_name("joint", clip.skeleton.names[0], (each.name for each in body.bodies[1:]), owner)
+    for b in named:
+        turn = clip.joint_quat[:, places[body.bodies[b].name]]
+        moving[b] = bool((np.abs((turn * body.bodies[b].quat).sum(axis=1)) < 1 - 1e-9).any())
+        local[:, b] = turn
+    if 1 in named:
+        place = body.bodies[1].joints[0].q
+        qpos[:, place : place + 3], qpos[:, place + 3 : place + 7] = clip.root_pos_w, local[:, 1]
+    return distributed(body, local, moving, qpos)
+
+
+def _at_reference(built: Built, frames: int) -> Float[np.ndarray, "frames bodies 4"]:
+    """Rotations relative to the parent in the reference pose; the root's in the world."""
+    body = built.anatomy
+    _, quat_w = body_poses_w(body, built.reference_qpos[None])
+    parents = np.array([each.parent for each in body.bodies])
+    local = quat_multiply(quat_conjugate(quat_w[0, parents]), quat_w[0])
+    return np.tile(local, (frames, 1, 1))
 
 
 def _segment_velocities(built: Built, times_s: np.ndarray, qpos: np.ndarray) -> np.ndarray:

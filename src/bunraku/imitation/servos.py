@@ -119,5 +119,5 @@ def servos(built: Built) -> Servos:
         stiffness=np.array(model.actuator_gainprm[:, 0]),
         damping=np.array(-model.actuator_biasprm[:, 2]),
         limit=np.where(model.actuator_forcelimited, model.actuator_forcerange[:, 1], np.inf),
-        spread=spread.reshape(len(ball), -1),
+        spread=spread.reshape(len(ball), 3 * len(body.quat_q)),
     )
