@@ -286,7 +286,8 @@ def _twist(
     upper, lower = _directions(pairs, joint, spos), _directions(pairs, hinge, spos)
     at_hinge = quat_multiply(wanted, np.broadcast_to(bones.rest_quat[hinge], wanted.shape))
     low, high = physique.ranges_rad.get(name, (-np.pi, np.pi))
-    bends = 1.0 if not np.isfinite(low + high) or low + high >= 0 else -1.0
+    middle = (low + high) / 2 if np.isfinite(low + high) else 0.0
+    bends = 1.0 if middle >= _straight(pairs, joint, hinge, axis) - 1e-6 else -1.0
     normal = np.cross(upper, lower)
     sine = np.linalg.norm(normal, axis=1)
     have = quat_rotate(at_hinge, np.broadcast_to(axis * bends, upper.shape))
@@ -301,6 +302,14 @@ def _twist(
     # A joint that bends a little the wrong way has its normal turned over: half a turn that is none.
     rest = np.where(np.abs(rest) > np.pi / 2, rest - np.sign(rest) * np.pi, rest)
     return quat_from_rotvec(upper * (constant + weight * rest)[:, None])
+
+
+def _straight(pairs: _Pairs, joint: int, hinge: int, axis: np.ndarray) -> float:
+    """The angle of a hinge at which its bone goes on where its parent's points: not 0 in limbs that rest bent."""
+    upper = quat_rotate(quat_conjugate(pairs.target.rest_quat[hinge]), _bone(pairs.target, joint, hinge))
+    lower = _bone(pairs.target, hinge, pairs.next_joint[hinge])
+    upper, lower = (bone - (bone @ axis) * axis for bone in (upper, lower))
+    return float(np.arctan2(np.cross(lower, upper) @ axis, lower @ upper))
 
 
 def _placed(clip: Clip, moved: Clip, pairs: _Pairs, scale: float) -> Clip:
