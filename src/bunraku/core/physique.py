@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -31,3 +31,6 @@ class Physique:
     ball_radius: Float[np.ndarray, "balls"]
     feet: tuple[str, ...]
     """Joints that carry the balls on which the character stands at rest."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the character's own file says of joints: a part of the body ("left_knee", "spine") or the joint of clips
+    that drives it; empty: it stays at rest."""

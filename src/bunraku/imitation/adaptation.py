@@ -17,7 +17,7 @@ from bunraku.imitation.anatomy import NO_EFFECTOR, anatomy
 from bunraku.imitation.character_config import CharacterConfig, matching
 from bunraku.imitation.joint_servos import add_servos, steady
 from bunraku.imitation.proportions import ROOT_WEIGHT, Proportions, proportions
-from bunraku.motion.names import MIDDLE, SIDED, Part
+from bunraku.motion.names import Part, part_named
 
 CONTROL_HZ = 30.0
 LEAST_PHYSICS_HZ = 240.0
@@ -123,14 +123,6 @@ def _parts_said(model: mujoco.MjModel, cfg: CharacterConfig) -> dict[str, Part]:
         if said:
             found[name] = said
     return found
-
-
-def part_named(name: str) -> Part | None:
-    """The part of the body that a config names: "left_knee", "spine"."""
-    side, _, kind = name.rpartition("_")
-    if name in MIDDLE:
-        return Part(name, "", 0)
-    return Part(kind, side, 0) if kind in (*SIDED, "collar") and side in ("left", "right") else None
 
 
 def names_by_body(model: mujoco.MjModel, cfg: CharacterConfig) -> dict[str, str]:

@@ -131,7 +131,7 @@ class Anatomy:
 
 
 def anatomy(model: mujoco.MjModel) -> Anatomy:
-    """Read a compiled model. End effectors are its sites, but those of group 5; else its last bodies' centres of mass."""
+    """Read a compiled model. End effectors are its sites but those of group 5, else the last bodies' centres."""
     joints = [_joint(model, i) for i in range(model.njnt)]
     hinges = [j for j in joints if j.kind == _HINGE]
     quats = [j for j in joints if j.kind in (_BALL, _FREE)]

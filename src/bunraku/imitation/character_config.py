@@ -77,8 +77,11 @@ def read_config(file: Path) -> CharacterConfig:
     lists = [_names(said[key], f"{source}: {key}") if key in said else None for key in _LISTS]
     tables = {key: _table(said.get(key, {}), f"{source}: [{key}]") for key in ("servo", "weights", "names")}
     return CharacterConfig(
-        *rates,
-        *lists,
+        control_hz=rates[0],
+        physics_hz=rates[1],
+        action_rad=rates[2],
+        effectors=lists[0],
+        fall=lists[1],
         servo={name: _servo(value, f"{source}: [servo.{name!r}]") for name, value in tables["servo"].items()},
         weights={name: _number(w, f"{source}: [weights] {name!r}") for name, w in tables["weights"].items()},
         names={name: _text(value, f"{source}: [names] {name!r}") for name, value in tables["names"].items()},

@@ -3,8 +3,8 @@
 A chain is a body's hinges, and before them those of bodies that the clip leaves at rest and that lead to this body
 alone (a waist of two bodies). Its last body should have the world rotation that it has in the clip. What a chain cannot
 do (an ankle without twist, a joint at its limit) is left to the next one: targets are rotations in the world, not
-relative to parents. Three hinges that are independent meet theirs exactly: their angles are then the Euler angles in the
-order of the chain. Where a chain has fewer, the direction of its bone counts for more than the turn about the bone.
+relative to parents. Three hinges that are independent meet theirs exactly: their angles are then the Euler angles in
+the order of the chain. Where a chain has fewer, the direction of its bone counts for more than the turn about the bone.
 """
 
 from __future__ import annotations

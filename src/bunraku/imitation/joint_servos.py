@@ -1,4 +1,4 @@
-"""Servos for the joints of a file: those that it has, or a spring with a damper inside the torque limit of its motors."""
+"""Servos for the joints of a file: its own, or a spring with a damper inside the torque limit of its motors."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def physique(built: Built) -> Physique:
             axes[each.name] = turning[0].axis
     joints, pos, radius = balls(built.model)
     feet = _feet(built, body, joints, pos, radius)
-    return Physique(bones, axes, ranges, frozenset(fixed), joints - 1, pos, radius, feet)
+    return Physique(bones, axes, ranges, frozenset(fixed), joints - 1, pos, radius, feet, built.character.names)
 
 
 _ENDS = {"elbow": "hand", "knee": "foot"}

@@ -88,7 +88,10 @@ def fitting_clip(source: str | Path, character: Character, *, mend: bool) -> Fit
 
 
 def fall_of(source: str | Path, character: Character) -> tuple[str, ...] | None:
-    """The published rule for a published clip, by its file's name; else none: what the clip keeps off the ground."""
+    """What the character's file says; else the published rule for a published clip, by its file's name; else none: what
+    the clip keeps off the ground."""
+    if character.fall is not None:
+        return character.fall
     name = Path(source).stem
     rule = FALLS.get(name.removeprefix("humanoid3d_")) if name.startswith("humanoid3d_") else None
     return rule if rule is not None and set(rule) <= set(character.body_names) else None

@@ -122,13 +122,14 @@ def legs(skeleton: Skeleton) -> tuple[tuple[str, str, str], ...]:
 def guess_map(skeleton: Skeleton, physique: Physique) -> dict[str, str]:
     """For each joint that a character can turn, the joint of a skeleton that drives it; without those not found.
 
-    Equal names first, letter case aside; then equal parts of the body. Spines, necks and heads are matched from the top
+    What the character's file says goes first, then equal names, letter case aside; then equal parts of the body. Spines, necks and heads are matched from the top
     down: the last joint of a chain drives, and so brings with it what the ones below it did.
     """
     target = physique.skeleton
-    turning = [name for name in target.names if name not in physique.fixed]
+    turning = [name for name in target.names if name not in physique.fixed and physique.names.get(name) != ""]
     lower = {name.lower(): name for name in skeleton.names}
     found = {name: lower[name.lower()] for name in turning if name.lower() in lower}
+    found |= _said(skeleton, physique)
     if len(found) == len(turning):
         return found
     mine, theirs = parts(target), parts(skeleton)
@@ -143,6 +144,34 @@ def guess_map(skeleton: Skeleton, physique: Physique) -> dict[str, str]:
     root = target.names[target.order[0]]
     found.setdefault(root, skeleton.names[skeleton.order[0]])
     return {name: found[name] for name in turning if name in found}
+
+
+def part_named(name: str) -> Part | None:
+    """The part of the body that is meant by "left_knee", "spine" and the like."""
+    side, _, kind = name.rpartition("_")
+    if name in MIDDLE:
+        return Part(name, "", 0)
+    return Part(kind, side, 0) if kind in (*SIDED, "collar") and side in ("left", "right") else None
+
+
+def _said(skeleton: Skeleton, physique: Physique) -> dict[str, str]:
+    """The joints that drive those which the character's file says something of; a part that is not there is left out.
+
+    Raises:
+        BunrakuError: it says something that is neither a part of the body nor a joint of the skeleton.
+    """
+    out = dict[str, str]()
+    for name, said in physique.names.items():
+        meant = part_named(said)
+        driver = said if said in skeleton.names else sided_joint(skeleton, meant.kind, meant.side) if meant else None
+        if said and driver is None and meant is None:
+            owner = (
+                f"for {name!r} of the character; expected a part of the body (left_knee, spine, …) or one of the clip's"
+            )
+            raise unknown_name("joint", said, skeleton.names, owner)
+        if driver:
+            out[name] = driver
+    return out
 
 
 def _match_pelvis(
