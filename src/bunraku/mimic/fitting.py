@@ -79,6 +79,9 @@ def fitting_clip(source: str | Path, character: Character, *, mend: bool) -> Fit
     log = logging.getLogger("bunraku")
     for note in carried.notes:
         log.info("%s: %s", source, note)
+    if carried.retargeted and carried.retargeted.at_rest:
+        rest = ", ".join(carried.retargeted.at_rest)
+        log.warning("%s: nothing in it drives %s: at rest, or what the joints that they carry need", source, rest)
     for problem in problems:
         log.warning("%s", problem)
     if problems and not mend:

@@ -122,8 +122,9 @@ def legs(skeleton: Skeleton) -> tuple[tuple[str, str, str], ...]:
 def guess_map(skeleton: Skeleton, physique: Physique) -> dict[str, str]:
     """For each joint that a character can turn, the joint of a skeleton that drives it; without those not found.
 
-    What the character's file says goes first, then equal names, letter case aside; then equal parts of the body. Spines, necks and heads are matched from the top
-    down: the last joint of a chain drives, and so brings with it what the ones below it did.
+    What the character's file says goes first, then equal names, letter case aside; then equal parts of the body.
+    Spines, necks and heads are matched from the top down: the last joint of a chain drives, and so brings with it what
+    the ones below it did.
     """
     target = physique.skeleton
     turning = [name for name in target.names if name not in physique.fixed and physique.names.get(name) != ""]
