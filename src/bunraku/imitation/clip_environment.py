@@ -95,7 +95,7 @@ class ClipEnvironment:
         self._reward = reward
         self._weights = np.array(character.joint_weights)
         self._generator = np.random.default_rng(0)
-        self._phases = Phases.uniform(self.table.duration_s, cfg.phases)
+        self._phases = Phases.uniform(self.table.duration_s, self.table.loops, cfg.phases)
         count = cfg.count
         self._steps, self._cycle = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._begun_s, self._origin_w = np.zeros(count), np.zeros((count, 2))
@@ -145,7 +145,7 @@ class ClipEnvironment:
     def reset(self, seed: int) -> Float32[np.ndarray, "count observation"]:
         """Start new episodes everywhere from a generator of this seed."""
         self._generator = np.random.default_rng(seed)
-        self._phases = Phases.uniform(self.table.duration_s, self.cfg.phases)
+        self._phases = Phases.uniform(self.table.duration_s, self.table.loops, self.cfg.phases)
         self._force_steps = 0
         everywhere = np.ones(self.count, bool)
         self._begin(everywhere)
@@ -304,7 +304,7 @@ class ClipEnvironment:
         self.simulation.diverged = int(snapshot["diverged"])
         self._steps, self._cycle = np.array(snapshot["steps"]), np.array(snapshot["cycle"])
         self._begun_s, self._origin_w = np.array(snapshot["begun_s"]), np.array(snapshot["origin_w"])
-        self._phases = Phases(self._phases.cfg, self.table.duration_s, np.array(snapshot["failures"]))
+        self._phases = Phases(self.cfg.phases, self.table.duration_s, self.table.loops, np.array(snapshot["failures"]))
         self._force_w, self._force_steps = np.array(snapshot["force_w"]), int(snapshot["force_steps"])
         self._generator = np.random.default_rng(0)
         self._generator.bit_generator.state = json.loads(bytes(snapshot["generator"]))

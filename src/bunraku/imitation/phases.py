@@ -16,8 +16,14 @@ class PhasesConfig:
     """The clip is cut into so many parts."""
     uniform: float = 0.5
     """Share of the starts that are drawn uniformly; the others where episodes failed. 1: all of them."""
-    memory: float = 0.99
+    before_s: float = 0.5
+    """The latter begin up to so long before the part that is hard [s]."""
+    memory: float = 0.98
     """How much of what is known of a part stays when one more episode has passed through it."""
+
+
+_LEAST = 1e-4
+"""No part is ever left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,19 +32,28 @@ class Phases:
 
     cfg: PhasesConfig
     duration_s: float
+    loops: bool
     failures: Float[np.ndarray, "bins"]
+    """Share of the passages through each part that ended there, a running mean."""
 
     @staticmethod
-    def uniform(duration_s: float, cfg: PhasesConfig) -> Phases:
+    def uniform(duration_s: float, loops: bool, cfg: PhasesConfig) -> Phases:
         """Before anything has happened."""
-        return Phases(cfg, duration_s, np.ones(cfg.bins))
+        return Phases(cfg, duration_s, loops, np.ones(cfg.bins))
 
     def draw(self, count: int, generator: np.random.Generator) -> Float[np.ndarray, "count"]:
         """Moments to begin at [s]."""
-        bins = self.cfg.bins
-        share = self.cfg.uniform / bins + (1 - self.cfg.uniform) * self.failures / self.failures.sum()
-        part = generator.choice(bins, count, p=share / share.sum())
-        return (part + generator.uniform(0, 1, count)) / bins * self.duration_s
+        bins, cfg = self.cfg.bins, self.cfg
+        uniform = generator.uniform(0, 1, count) < cfg.uniform
+        part = np.where(
+            uniform,
+            generator.integers(0, bins, count),
+            generator.choice(bins, count, p=self.failures / self.failures.sum()),
+        )
+        moment = (part + generator.uniform(0, 1, count)) / bins * self.duration_s
+        # Who is to pass a hard part must come into it well: others begin up to `before_s` ahead of it.
+        earlier = moment - generator.uniform(0, cfg.before_s, count)
+        return np.where(uniform, moment, earlier % self.duration_s if self.loops else np.maximum(earlier, 0.0))
 
     def after(
         self,
@@ -46,16 +61,14 @@ class Phases:
         terminated: Bool[np.ndarray, "ended"],
         ended_s: Float[np.ndarray, "ended"],
     ) -> Phases:
-        """With more episodes: each counts for the part that it began in and, if it failed, for the one it failed in.
-
-        An episode that began shortly before its end says most about where it began: starts there were too hard.
+        """With more episodes: each has passed the parts from where it began to where it ended, and may have failed in
+        the last of them.
         """
-        failures = self.failures.copy()
-        begun, ended = self._part(begun_s), self._part(ended_s)
-        for first, last, failed in zip(begun, ended, terminated, strict=True):
-            for part in {int(first), int(last)}:
-                failures[part] = self.cfg.memory * failures[part] + (1 - self.cfg.memory) * failed
-        return Phases(self.cfg, self.duration_s, np.maximum(failures, 1e-3))
-
-    def _part(self, times_s: np.ndarray) -> np.ndarray:
-        return ((times_s % self.duration_s) / self.duration_s * self.cfg.bins).astype(np.int64) % self.cfg.bins
+        failures, keep = self.failures.copy(), self.cfg.memory
+        width, bins = self.duration_s / self.cfg.bins, self.cfg.bins
+        for begun, ended, failed in zip(begun_s, ended_s, terminated, strict=True):
+            last = int(ended / width)
+            passed = np.arange(max(int(begun / width), last - bins + 1), last) % bins
+            failures[passed] *= keep
+            failures[last % bins] = keep * failures[last % bins] + (1 - keep) * failed
+        return Phases(self.cfg, self.duration_s, self.loops, np.maximum(failures, _LEAST))
