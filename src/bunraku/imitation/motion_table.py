@@ -57,11 +57,12 @@ class MotionTable:
         place = share * last
         before = np.minimum(place.astype(np.int64), last - 1)
         u = (place - before)[:, None]
-        row = self._rows[before] * (1 - u) + self._rows[before + 1] * u
+        row = self._rows[before]
+        row += u * (self._rows[before + 1] - row)
         nq = self._rows.shape[1] - Landmarks.size(self.body)
-        qpos = row[:, :nq]
-        for q in self.body.quat_q:
-            qpos[:, q] /= np.linalg.norm(qpos[:, q], axis=1, keepdims=True)
+        qpos, quats = row[:, :nq], self.body.quat_q
+        quat = qpos[:, quats]
+        qpos[:, quats] = quat / np.sqrt((quat * quat).sum(axis=2, keepdims=True))
         qvel = self._qvel[self._segment[before]]
         if not self.loops:
             qvel = qvel * (times_s < self.duration_s)[:, None]
