@@ -3,54 +3,77 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunraku.core.errors import BunrakuError
 from bunraku.mimic.clip_task import ClipTask
+from bunraku.mimic.moving import export_motion
 from bunraku.mimic.opening import Task, Which, load_trained, policy_of
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from bunraku.imitation.character import Built
     from bunraku.imitation.policy import Policy
-    from bunraku.imitation.run import Run
 
 
 def export(
     run: Path, to: Path, *, motion: float = 0.0, policy: Which = "last", seed: int = 0, overwrite: bool = False
 ) -> dict[str, Any]:
-    """The policy as .onnx, or as .npz for `bunraku/player.py`; with `motion`, so many simulated seconds as .npz.
+    """The policy as .onnx, or as .npz for `bunraku/player.py`; or its motion, in any format that clips are written in.
+
+    As .npz the motion is written where `motion` says how many seconds; other formats hold nothing but motion, and
+    without a number show ten seconds, or a clip that does not loop to its end.
 
     Raises:
-        BunrakuError: no finished run there, another ending, a file that exists.
+        BunrakuError: no finished run there, another ending, a file that exists, a motion that the format cannot hold.
     """
+    from bunraku.formats.clip import WRITTEN
+
     if to.exists() and not overwrite:
         raise BunrakuError(f"{to}: exists already; --overwrite replaces it")
     if not to.parent.is_dir():
         raise BunrakuError(f"{to}: its folder {to.parent} does not exist")
-    ending = to.suffix.lower()
-    if ending not in (".npz", ".onnx") or (motion and ending != ".npz"):
-        raise BunrakuError(f"{to}: a policy is written as .onnx or .npz, a motion as .npz")
+    ending, policies = to.suffix.lower(), (".onnx", ".npz")
+    if ending not in (*policies, *WRITTEN) or (motion and ending not in WRITTEN):
+        raise BunrakuError(f"{to}: a policy is written as .onnx or .npz, a motion as {', '.join(WRITTEN)}")
+    if not 0 <= motion < math.inf:
+        raise BunrakuError(f"motion = {motion:g}: expected seconds, more than 0")
     trained, task = load_trained(run, None)
     chosen = policy_of(trained, policy)
-    if motion:
-        return _export_motion(chosen, task, to, motion, seed)
-    about = _about(trained, task, chosen)
-    if ending == ".onnx":
-        _export_onnx(chosen, about, to)
-        return {"path": str(to), "kind": "policy", "bytes": to.stat().st_size}
-    _export_numbers(chosen, task, about, to)
-    player = Path(__file__).parents[1] / "player.py"
-    return {"path": str(to), "kind": "policy", "bytes": to.stat().st_size, "player": str(player)}
+    if motion or ending not in policies:
+        return export_motion(chosen, task, to, motion or None, seed)
+    save_policy(chosen, task, to)
+    told = {"path": str(to), "kind": "policy", "bytes": to.stat().st_size}
+    return told if ending == ".onnx" else {**told, "player": str(Path(__file__).parents[1] / "player.py")}
 
 
-def _about(run: Run, task: Task | ClipTask, policy: Policy) -> dict[str, Any]:
+def save_policy(policy: Policy, task: Task | ClipTask, to: Path) -> None:
+    """Write a policy with all that a player of this task needs, as .onnx or .npz.
+
+    Raises:
+        BunrakuError: the package onnx is not installed, the file cannot be written.
+    """
+    about = _about(task, policy)
+    if to.suffix.lower() == ".onnx":
+        _export_onnx(policy, about, to)
+    else:
+        _export_numbers(policy, task, about, to)
+
+
+def _about(task: Task | ClipTask, policy: Policy) -> dict[str, Any]:
     """What a policy must travel with."""
-    character = task.character
+    from bunraku.imitation.character import build
+    from bunraku.imitation.portable import following_words, joint_words
+
+    character, built = task.character, build(task.character)
+    controls = {name: _json_able(values) for name, values in _controls(built).items()}
+    follows = following_words(built, task.clip, task.cfg) if isinstance(task, ClipTask) else {}
     return {
-        "character": run.subject.name,
+        "character": task.name,
         "character_hash": character.hash,
         "physics_hz": character.physics_hz,
         "control_hz": character.control_hz,
@@ -58,17 +81,22 @@ def _about(run: Run, task: Task | ClipTask, policy: Policy) -> dict[str, Any]:
         "actuators": list(character.actuator_names),
         "activation": policy.activation,
         "layers": len(policy.layers),
+        "joints": joint_words(built.anatomy),
+        **controls,
+        **follows,
     }
 
 
-def _controls(task: Task | ClipTask) -> dict[str, np.ndarray]:
-    """What turns actions into the settings of actuators."""
+def _json_able(values: np.ndarray) -> list[float | None]:
+    """Infinite bounds are none."""
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _controls(built: Built) -> dict[str, np.ndarray]:
+    """What turns actions into the settings of actuators; with a clip `following_words` says what they are added to."""
     import numpy as np
 
-    from bunraku.imitation.character import build
-
-    built = build(task.character)
-    scale = np.array(task.character.action_scale)
+    scale = np.array(built.character.action_scale)
     low, high = (built.reference_control + scale * side for side in (built.lowest_action, built.highest_action))
     numbers = {"reference_control": built.reference_control, "action_scale": scale}
     return {**numbers, "lowest_control": low, "highest_control": high}
@@ -90,21 +118,14 @@ def _export_numbers(policy: Policy, task: Task | ClipTask, about: Mapping[str, A
     import numpy as np
 
     from bunraku.core import artifact
+    from bunraku.imitation.character import build
     from bunraku.imitation.policy import LIMIT
+    from bunraku.imitation.portable import following_numbers
     from bunraku.player import FORMAT
 
+    built = build(task.character)
+    follows = following_numbers(built, task.clip) if isinstance(task, ClipTask) else {}
     texts = {"format": np.array(FORMAT), "about": np.array(json.dumps({**about, "limit": LIMIT}))}
-    arrays = {**policy.arrays(""), **_controls(task), **texts}
-    artifact.write_with(to, lambda handle: np.savez(handle, allow_pickle=False, **arrays))
-
-
-def _export_motion(policy: Policy, task: Task | ClipTask, to: Path, seconds: float, seed: int) -> dict[str, Any]:
-    from bunraku.formats.clip import save_clip
-    from bunraku.imitation.play import play
-
-    environment = task.exam(1, seconds + 1.0)
-    motion = play(policy.act, environment, seconds, seed)
-    environment.close()
-    more = {"body_pos_w": motion.body_pos_w, "body_quat_w": motion.body_quat_w, "qpos": motion.qpos}
-    save_clip(to, motion.clip, more)
-    return {"path": str(to), "kind": "motion", "frames": len(motion.times_s), "bytes": to.stat().st_size}
+    arrays = {**policy.arrays(""), **_controls(built), **follows, **texts}
+    # Compressed: velocities of a clip are the same for many rows.
+    artifact.write_with(to, lambda handle: np.savez_compressed(handle, allow_pickle=False, **arrays))
