@@ -14,8 +14,8 @@ class PhasesConfig:
 
     bins: int = 24
     """The clip is cut into so many parts."""
-    uniform: float = 0.5
-    """Share of the starts that are drawn uniformly; the others where episodes failed. 1: all of them."""
+    uniform: float = 1.0
+    """Share of the starts that are drawn uniformly; the others where episodes fail."""
     before_s: float = 0.5
     """The latter begin up to so long before the part that is hard [s]."""
     memory: float = 0.98
