@@ -26,8 +26,8 @@ def check() -> type[Command]:
         """
 
         clip: Positional[str]
-        """A clip (.npz, .txt or .json of DeepMimic, .bvh, .amc, .pkl of MimicKit), or one made in code: standing,
-        squatting, weight_shift, marching, arm_raise."""
+        """A clip (.npz, .txt or .json of DeepMimic, .bvh, .amc, .pkl of MimicKit, .glb or .gltf), or one made in code:
+        standing, squatting, weight_shift, marching, arm_raise."""
         character: str | None = None
         """Also judge it on this character: humanoid, or an MJCF file. Clips on the humanoid's joints are anyway."""
         map: Path | None = None
@@ -63,7 +63,7 @@ def convert() -> type[Command]:
         clip: Positional[str]
         """The clip to read: see `bunraku clip check`."""
         out: Positional[Path]
-        """The file to write: .npz, .bvh, .txt or .json (DeepMimic), .pkl (MimicKit)."""
+        """The file to write: .npz, .bvh, .txt or .json (DeepMimic), .pkl (MimicKit), .glb."""
         mend: Switch = False
         """Repair what `clip check` says can be."""
         loop: Literal["wrap", "none"] | None = None

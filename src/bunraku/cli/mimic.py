@@ -129,18 +129,19 @@ def export() -> type[Command]:
 
     @dataclass(frozen=True, kw_only=True)
     class Export(Command):
-        """A run's policy, or with --motion what it does, in a file for other programs."""
+        """A run's policy, or its simulated motion, in a file for other programs: by the file's ending."""
 
         run_folder: Positional[Path]
         """A run from `bunraku mimic train`."""
         to: Path
-        """The file to write: .onnx, or .npz for the player of numpy alone."""
+        """The file to write. Policy: .onnx, or .npz for the player of numpy alone. Motion: .glb (to be looked at in
+        Blender or a browser), .bvh, .json or .txt (DeepMimic), .pkl (MimicKit), and .npz with --motion."""
         motion: float = 0.0
-        """So many seconds of simulated motion in place of the policy (.npz: bodies' positions and rotations) [s]."""
+        """So many seconds of simulated motion; without it ten, or a clip that does not loop to its end [s]."""
         policy: Which = "last"
         """Which of the run's policies."""
         seed: int = 0
-        """Of the motion's start."""
+        """Of the start of a motion that follows no clip; others begin on the clip's first frame."""
         overwrite: Switch = False
         """Replace a file that is there."""
 
