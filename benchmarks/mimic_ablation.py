@@ -91,6 +91,7 @@ TABLES: dict[str, tuple[Variant, ...]] = {
         Variant("nets 512, 256", plan=_policy(hidden=(512, 256), critic_hidden=(512, 256))),
         Variant("values bounded", plan=_ppo(value_clip=0.2)),
         Variant("absolute actions", lambda cfg: replace(cfg, action="absolute")),
+        Variant("the published observation", lambda cfg: replace(cfg, observation="deepmimic")),
         Variant("lead 0", lambda cfg: replace(cfg, lead=0.0)),
         Variant("no limit to straying", lambda cfg: replace(cfg, stray_m=0.0, stray_rad=0.0)),
         Variant("episodes of 3 s", lambda cfg: replace(cfg, episode_s=3.0)),

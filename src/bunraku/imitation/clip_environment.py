@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Float32
 
 from bunraku.core.clip import Clip
 from bunraku.core.errors import BunrakuError, unknown_name
+from bunraku.imitation import deepmimic_observations
 from bunraku.imitation.character import Built, Character, build
 from bunraku.imitation.following import Following
 from bunraku.imitation.following_observations import layout, observe
@@ -49,6 +50,8 @@ class ClipConfig:
     """The servos' targets are the clip's pose so many control steps ahead: their dampers lag behind by as much."""
     action: Literal["residual", "absolute"] = "residual"
     """What actions are added to: the clip's pose, or the character's rest."""
+    observation: Literal["following", "deepmimic"] = "following"
+    """What policies see: themselves and how far the clip is, or what the published ones saw."""
     start: Literal["random", "first"] = "random"
     """Where in the clip episodes begin."""
     phases: PhasesConfig = field(default_factory=PhasesConfig)
@@ -87,7 +90,8 @@ class ClipEnvironment:
         self.built: Built = build(character)
         self.table = motion_table(self.built, clip)
         self.simulation: Simulation = Simulation(self.built, cfg.count, cfg.simulation)
-        self.layout = layout(self.built.anatomy)
+        published = cfg.observation == "deepmimic"
+        self.layout = deepmimic_observations.layout(self.built.anatomy) if published else layout(self.built.anatomy)
         # A clip's mirror image is another clip.
         self.mirror: Mirror | None = None
         self.touch: Touch = touch(self.built, self.table, cfg.fall)
@@ -251,6 +255,8 @@ class ClipEnvironment:
         times_s = self.times_s[which]
         share = times_s / self.table.duration_s
         share = share % 1.0 if self.table.loops else np.minimum(share, 1.0)
+        if self.cfg.observation == "deepmimic":
+            return deepmimic_observations.observe(following, share)
         return observe(following, self._moment(which, times_s + 1 / self.control_hz), share)
 
     def following(self) -> Following:
