@@ -23,7 +23,7 @@ _ROUNDS = 40
 _GREATEST_STEP = 0.6
 """[rad]"""
 _DAMPING = 1e-6
-_JUMP = 1.0
+_JUMP = 0.25
 """A hinge that moves further than this between two frames may have taken the other of two ways: it is tried again."""
 
 

@@ -97,7 +97,7 @@ class Proportions:
         return float(np.clip(1.1 * np.sqrt(self.carried[body] / self.mass), 0.1, 0.5))
 
     def _turns(self, body: int) -> bool:
-        return body > 1 and self.model.body_jntnum[body] > 0
+        return body > 1 and int(self.model.body_jntnum[body]) > 0
 
     def effectors(self) -> dict[str, np.ndarray]:
         """Places by body: origins of hands and feet; of legs and arms without, and if none is known, the last bodies.
