@@ -8,7 +8,7 @@ from bunraku.imitation.clip_push import DIRECTIONS_H, _Trial, clip_pushes
 from bunraku.imitation.push import PushConfig
 from nodding import environment
 
-QUICK = PushConfig(phases=2, settle_s=0.1, recover_s=0.6, greatest_n=6400.0, resolution_n=800.0)
+QUICK = PushConfig(phases=2, settle_s=0.1, recover_s=0.6, greatest_n=1600.0, resolution_n=25.0)
 
 
 def nothing(seen):
@@ -26,7 +26,7 @@ def test_a_stander_survives_no_push_and_falls_at_a_huge_one_and_something_lies_b
         assert push.body == "root"
         assert push.push_s == pytest.approx(0.2)
         assert push.stands_again_n.shape == (2,)
-        assert (push.stands_again_n < 6400).all()
+        assert (push.stands_again_n < 1600).all()
     assert max(float(push.stands_again_n.max()) for push in pushes) > 0
 
 
