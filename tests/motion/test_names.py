@@ -1,5 +1,7 @@
 """What joints are by their names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,14 @@ def test_a_map_names_both_sides_when_a_joint_is_unknown(humanoid):
         checked_map({"chest": "trso"}, bones, humanoid)
     with pytest.raises(BunrakuError, match="the character cannot turn 'left_wrist'"):
         checked_map({"left_wrist": "left_hand"}, bones, humanoid)
+
+
+def test_what_a_characters_file_says_goes_before_names():
+    bones = tree(["root", "b1", "b2"], [-1, 0, 1], [1, 1.2, 1.4])
+    moved = tree(["hips", "chest", "LeftLeg"], [-1, 0, 0], [1, 1.4, 0.5])
+    plain = replace(body_on(*other_body()), skeleton=bones, fixed=frozenset())
+    said = replace(plain, names={"b1": "left_knee", "b2": "chest"})
+    assert guess_map(moved, said) == {"root": "hips", "b1": "LeftLeg", "b2": "chest"}
+    assert guess_map(moved, replace(plain, names={"b1": "right_knee", "b2": ""})) == {"root": "hips"}
+    with pytest.raises(BunrakuError, match="no joint 'knie'; for 'b1' of the character; expected a part of the body"):
+        guess_map(moved, replace(plain, names={"b1": "knie"}))

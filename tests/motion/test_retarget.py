@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from bunraku.core.errors import BunrakuError
-from bunraku.core.rotations import quat_from_rotvec
+from bunraku.core.rotations import quat_conjugate, quat_from_rotvec, quat_rotate
 from bunraku.formats.clip import load_clip
 from bunraku.motion.check import check
 from bunraku.motion.limits import joint_angles
 from bunraku.motion.mend import mend
-from bunraku.motion.pose import ball_heights, clip_pose, scaled, turned
+from bunraku.motion.pose import ball_heights, clip_pose, rest_pose, scaled, turned
 from bunraku.motion.retarget import RetargetConfig, retarget
 from small_bodies import BACK, body_on, other_body, still, turn, walk
 
@@ -156,3 +156,18 @@ def _first(moved, frames):
         root_pos_w=moved.root_pos_w[:frames],
         joint_quat=moved.joint_quat[:frames],
     )
+
+
+def test_an_elbow_that_rests_bent_bends_to_the_side_that_its_range_leaves_to_it():
+    bones, named = other_body(rest={"left_elbow": [0, -1.2, 0]})
+    elbow = named["left_elbow"]
+    _, frames = rest_pose(bones)
+    # Straight at −1.2 rad: most of its range is on the negative side, and all of it beyond straight.
+    axis = quat_rotate(quat_conjugate(frames[bones.names.index(elbow)]), BACK)
+    body = replace(body_on(bones, named), hinge_axes={elbow: axis}, ranges_rad={elbow: (-1.2, 0.5)})
+    bends = np.linspace(0.2, 1.6, 31)
+    moved = turn(turn(walk(), "left_elbow", bends[:, None] * BACK), "left_shoulder", np.tile([0.5, 0.3, 0], (31, 1)))
+    there = retarget(moved, body, cfg=AS_IT_IS)
+    angles = joint_angles(there.clip, body, elbow)
+    np.testing.assert_allclose(angles, bends - 1.2, atol=1e-6)
+    assert there.limb_error_deg < 1e-4
