@@ -44,10 +44,12 @@ def _one_wide_layer(deviation: float) -> PolicyConfig:
 
 
 def bopbag_ppo() -> Preset:
-    """The same budget in 16 updates."""
+    """The same budget in 16 updates. Without the mirror: with it the return is higher where all goes well, but from
+    starts near lying it is more often lost (of 40 fresh seeds from 1040 on 39 stand in all episodes without it).
+    """
     policy = PolicyConfig((64, 64), (64, 64), "elu", deviation=1.0)
     ppo = PPOConfig(0.9, epochs=20, minibatch=96, rate=3e-3, target_kl=0.03, greatest_rate=2e-2, critic_rate=3e-3)
-    return Preset(TrainConfig("ppo", 6_144, 0, 32, 12, policy, ppo=ppo, mirror=True), 1.0)
+    return Preset(TrainConfig("ppo", 6_144, 0, 32, 12, policy, ppo=ppo), 1.0)
 
 
 def ragdoll_ppo(samples: int = 100_000) -> Preset:
