@@ -1,6 +1,6 @@
 # Needs Python >= 3.11, make and pip; everything else is installed into $(VENV).
 #   make demo              rigs inverted on embedded data
-#   make test              the tests; ARGS="-k rotations" narrows them
+#   make test              the tests, JOBS=2 files at a time; ARGS="-k rotations" narrows them
 #   make check             format, lint, types, tests
 # TORCH_INDEX=URL          a package index for PyTorch alone (its CPU-only builds, say)
 # INSTALL="uv pip install --python .venv/bin/python"   for those who have uv
@@ -10,6 +10,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 INSTALL ?= $(VENV)/bin/python -m pip install
 ARGS ?=
+JOBS ?= 2
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -22,7 +23,7 @@ demo: $(STAMP)
 	$(BIN)/bunraku demo $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: lint types test
 
