@@ -146,7 +146,8 @@ def _gains(joint: mujoco.MjsJoint, model: mujoco.MjModel, found: _Found, said: S
     spring, damper = float(np.ravel(joint.stiffness)[0]), float(np.ravel(joint.damping)[0])
     meant = spring >= limit
     if meant:
-        joint.stiffness, joint.damping = np.zeros(3), np.zeros(3)
+        # Numbers or, in later versions of MuJoCo, polynomials.
+        joint.stiffness, joint.damping = joint.stiffness * 0, joint.damping * 0
     if found.servo and said.limit is None:
         kp, kd = found.kp, found.kd
     elif meant:
