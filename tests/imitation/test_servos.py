@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from bunraku.core.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, rotvec_from_quat
+from bunraku.formats.clip import load_clip
 from bunraku.imitation.character import build, character_from_xml, open_character
 from bunraku.imitation.humanoid import humanoid
+from bunraku.imitation.motion_table import motion_table
 from bunraku.imitation.servos import servos
 
 
@@ -87,3 +89,31 @@ def test_effort_is_the_share_of_servos_at_their_limit_and_of_balls_beyond_it(bui
     saturated, beyond = held.effort(qpos, qvel, controls)
     assert saturated[0] == pytest.approx(2 / 28)
     assert beyond[0] == pytest.approx(1 / 8)
+
+
+@pytest.mark.parametrize("name", ["backflip", "cartwheel", "roll", "spinkick", "getup_facedown"])
+def test_limbs_follow_published_acrobatics_through_half_turns(data_dir, name):
+    # The root is carried along the clip, without gravity or ground: what is left is whether servos pull the right way.
+    follows = load_clip(data_dir / "clips" / "deepmimic" / f"humanoid3d_{name}.txt")
+    xml = humanoid().replace("<option ", '<option gravity="0 0 0" ', 1).replace('conaffinity="1"', 'conaffinity="0"')
+    built = build(character_from_xml(xml, "floating"))
+    table, held, data = motion_table(built, follows), servos(built), mujoco.MjData(built.model)
+    here = np.zeros((1, 2))
+    first = table.at(np.zeros(1), here)
+    data.qpos[:], data.qvel[:] = first.qpos[0], first.qvel[0]
+    body, errors, reach = built.anatomy, [], 0.0
+    for k in range(int(table.duration_s * 30) - 3):
+        wanted = table.at(np.array([(k + 2) / 30]), here)
+        data.ctrl[:] = held.controls(data.qpos[None], wanted.qpos, np.zeros((1, 28)))[0]
+        for i in range(8):
+            carried = table.at(np.array([(k + i / 8) / 30]), here)
+            data.qpos[:7], data.qvel[:6] = carried.qpos[0, :7], carried.qvel[0, :6]
+            mujoco.mj_step(built.model, data)
+        now = table.at(np.array([(k + 1) / 30]), here)
+        own, target = data.qpos[None][:, body.quat_q[1:]], now.qpos[:, body.quat_q[1:]]
+        errors.append(np.linalg.norm(rotvec_from_quat(quat_multiply(quat_conjugate(own), target)), axis=-1)[0])
+        reach = max(reach, float(np.linalg.norm(rotvec_from_quat(target), axis=-1).max()))
+    # A servo that jumped to the other side at half a turn would let go by more than that: errors of 2 rad and more.
+    assert np.max(errors) < 1.0
+    assert np.mean(errors) < 0.2
+    assert reach > 1.2
