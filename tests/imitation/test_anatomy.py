@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from bunraku.core.rotations import matrix_from_quat
 from bunraku.imitation.anatomy import anatomy, body_poses_w, centre_of_mass_w, points_w
 from bunraku.imitation.character import BUILT_IN, build, open_character
 
@@ -28,8 +29,8 @@ def test_bodies_effectors_and_centre_of_mass_are_where_mujoco_has_them(name):
     body, data = anatomy(model), mujoco.MjData(model)
     qpos = random_poses(model, 7, np.random.default_rng(3))
     pos, quat = body_poses_w(body, qpos)
-    centre = centre_of_mass_w(body, pos, quat)
-    points = points_w(pos, quat, body.effector_bodies, body.effector_pos)
+    centre = centre_of_mass_w(body, pos, matrix_from_quat(quat))
+    points = points_w(pos, matrix_from_quat(quat), body.effector_bodies, body.effector_pos)
     for i in range(7):
         data.qpos[:] = qpos[i]
         mujoco.mj_forward(model, data)

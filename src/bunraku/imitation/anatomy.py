@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from bunraku.core.rotations import matrix_from_quat, quat_from_rotvec, quat_multiply, quat_rotate
+from bunraku.core.rotations import quat_from_rotvec, quat_multiply, quat_rotate
 
 _KINDS = mujoco.mjtJoint
 _FREE, _BALL, _SLIDE, _HINGE = (
@@ -270,18 +270,18 @@ def _unit(quat: np.ndarray) -> np.ndarray:
 
 def points_w(
     pos_w: Float[np.ndarray, "count bodies 3"],
-    quat_w: Float[np.ndarray, "count bodies 4"],
+    turn_w: Float[np.ndarray, "count bodies 3 3"],
     bodies: Int[np.ndarray, "points"],
     local: Float[np.ndarray, "points 3"],
 ) -> Float[np.ndarray, "count points 3"]:
-    """World positions of points given in the frames of bodies."""
-    turned = np.einsum("npij,pj->npi", matrix_from_quat(quat_w[:, bodies]), local)
-    return pos_w[:, bodies] + turned
+    """World positions of points given in the frames of bodies, whose rotations are matrices here."""
+    return pos_w[:, bodies] + np.einsum("npij,pj->npi", turn_w[:, bodies], local)
 
 
 def centre_of_mass_w(
-    body: Anatomy, pos_w: Float[np.ndarray, "count bodies 3"], quat_w: Float[np.ndarray, "count bodies 4"]
+    body: Anatomy, pos_w: Float[np.ndarray, "count bodies 3"], turn_w: Float[np.ndarray, "count bodies 3 3"]
 ) -> Float[np.ndarray, "count 3"]:
     """The whole character's centre of mass [m]; bodies fixed to the world count too, and cancel in differences."""
-    centres = points_w(pos_w, quat_w, np.arange(len(body.mass)), body.centre)
-    return np.einsum("b,nbi->ni", body.mass / body.mass.sum(), centres)
+    # Σ m (p + R c) / Σ m, without the centres of all bodies one by one.
+    share = body.mass / body.mass.sum()
+    return share @ pos_w + np.einsum("nbij,bj->ni", turn_w, share[:, None] * body.centre)

@@ -203,7 +203,7 @@ class ClipEnvironment:
         everywhere = np.ones(self.count, bool)
         following = self._following(everywhere)
         reward = self._reward(following)
-        terminated = diverged | touching(self.touch, *following.poses_w)
+        terminated = diverged | touching(self.touch, following.poses_w[0], following.turns_w)
         terminated |= strayed(following, self.cfg.stray_m, self.cfg.stray_rad)
         truncated = timed_out(self._steps, self.episode_steps) & ~terminated
         if not self.table.loops:

@@ -36,12 +36,12 @@ def layout(body: Anatomy) -> tuple[Slot, ...]:
 
 def observe(following: Following, share: Float[np.ndarray, "count"]) -> Float32[np.ndarray, "count observation"]:
     """The observation of every character, as `layout` describes it."""
-    body, (pos_w, quat_w) = following.body, following.poses_w
+    body, pos_w = following.body, following.poses_w[0]
     count, places = len(pos_w), np.arange(1, len(body.bodies))
     heading = following.landmarks.heading[:, None]
-    centres_w = points_w(pos_w, quat_w, places, body.centre[1:])
+    centres_w = points_w(pos_w, following.turns_w, places, body.centre[1:])
     velocity_w, spin_w = body_velocities_w(body, following.qpos, following.qvel)
-    rotation = matrix_from_quat(quat_w[:, 1:])
+    rotation = following.turns_w[:, 1:]
     relative = centres_w - pos_w[:, 1:2]
     blocks = [
         to_heading(heading, relative),
@@ -62,7 +62,7 @@ def body_velocities_w(
     """
     ends = [body_poses_w(body, _moved(body, qpos, side * _STEP_S * qvel)) for side in (-1.0, 1.0)]
     places = np.arange(len(body.bodies))
-    before, after = (points_w(pos, quat, places, body.centre) for pos, quat in ends)
+    before, after = (points_w(pos, matrix_from_quat(quat), places, body.centre) for pos, quat in ends)
     turn = quat_multiply(ends[1][1], quat_conjugate(ends[0][1]))
     return (after - before) / (2 * _STEP_S), rotvec_from_quat(turn) / (2 * _STEP_S)
 

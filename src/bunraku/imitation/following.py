@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from bunraku.core.rotations import quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
+from bunraku.core.rotations import matrix_from_quat, quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
 from bunraku.imitation.anatomy import Anatomy, body_poses_w
 from bunraku.imitation.landmarks import Landmarks, landmarks_of
 from bunraku.imitation.motion_table import Moment
@@ -31,9 +31,14 @@ class Following:
         return body_poses_w(self.body, self.qpos)
 
     @cached_property
+    def turns_w(self) -> Float[np.ndarray, "count bodies 3 3"]:
+        """Rotations of all bodies as matrices."""
+        return matrix_from_quat(self.poses_w[1])
+
+    @cached_property
     def landmarks(self) -> Landmarks:
         """Of the simulated character."""
-        return landmarks_of(self.body, *self.poses_w)
+        return landmarks_of(self.body, self.poses_w[0], self.turns_w)
 
     @cached_property
     def hinge_errors(self) -> Float[np.ndarray, "count hinges"]:

@@ -53,7 +53,7 @@ def observe(
 def own_root(following: Following) -> list[Float[np.ndarray, "count _"]]:
     """Height, rotation without heading, and both velocities, in the heading frame."""
     heading, quat = following.landmarks.heading, following.qpos[:, 3:7]
-    rotation = matrix_from_quat(quat)
+    rotation = following.turns_w[:, 1]
     spin_w = quat_rotate(quat, following.qvel[:, 3:6])
     columns = [to_heading(heading, rotation[:, :, i]) for i in (0, 1)]
     velocities = [to_heading(heading, following.qvel[:, :3]), to_heading(heading, spin_w)]

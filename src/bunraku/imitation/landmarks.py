@@ -40,23 +40,24 @@ class Landmarks:
 
 def landmarks(body: Anatomy, qpos: Float[np.ndarray, "count nq"]) -> Landmarks:
     """The landmarks of poses."""
-    return landmarks_of(body, *body_poses_w(body, qpos))
+    pos_w, quat_w = body_poses_w(body, qpos)
+    return landmarks_of(body, pos_w, matrix_from_quat(quat_w))
 
 
 def landmarks_of(
-    body: Anatomy, pos_w: Float[np.ndarray, "count bodies 3"], quat_w: Float[np.ndarray, "count bodies 4"]
+    body: Anatomy, pos_w: Float[np.ndarray, "count bodies 3"], turn_w: Float[np.ndarray, "count bodies 3 3"]
 ) -> Landmarks:
     """The same from the poses of all bodies; body 1 is the root."""
-    heading = heading_of(quat_w[:, 1])
-    points = points_w(pos_w, quat_w, body.effector_bodies, body.effector_pos)
+    heading = heading_of(turn_w[:, 1])
+    points = points_w(pos_w, turn_w, body.effector_bodies, body.effector_pos)
     relative = points.copy()
     relative[..., :2] -= pos_w[:, 1:2, :2]
-    return Landmarks(heading, to_heading(heading[:, None], relative), centre_of_mass_w(body, pos_w, quat_w))
+    return Landmarks(heading, to_heading(heading[:, None], relative), centre_of_mass_w(body, pos_w, turn_w))
 
 
-def heading_of(quat_w: Float[np.ndarray, "count 4"]) -> Float[np.ndarray, "count 2"]:
+def heading_of(turn_w: Float[np.ndarray, "count 3 3"]) -> Float[np.ndarray, "count 2"]:
     """Cosine and sine of the yaw of a rotation's x axis; of 0 where that axis is vertical."""
-    forward = matrix_from_quat(quat_w)[:, :2, 0]
+    forward = turn_w[:, :2, 0]
     length = np.linalg.norm(forward, axis=1, keepdims=True)
     return np.where(length > 1e-9, forward / np.maximum(length, 1e-9), [1.0, 0.0])
 

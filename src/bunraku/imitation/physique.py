@@ -102,6 +102,6 @@ def _feet(built: Built, body: Anatomy, joints: np.ndarray, pos: np.ndarray, radi
     if not len(joints):
         return ()
     pos_w, quat_w = body_poses_w(body, np.array(built.model.qpos0)[None])
-    low = points_w(pos_w, quat_w, joints, pos)[0, :, 2] - radius
+    low = points_w(pos_w, matrix_from_quat(quat_w), joints, pos)[0, :, 2] - radius
     standing = np.unique(joints[low < low.min() + _STANDING_M])
     return tuple(body.bodies[int(i)].name for i in standing)

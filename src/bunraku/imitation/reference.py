@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from bunraku.core.clip import Clip
 from bunraku.core.errors import unknown_name
-from bunraku.core.rotations import quat_conjugate, quat_multiply, quat_slerp, rotvec_from_quat
+from bunraku.core.rotations import matrix_from_quat, quat_conjugate, quat_multiply, quat_slerp, rotvec_from_quat
 from bunraku.imitation.anatomy import Anatomy, body_poses_w, centre_of_mass_w, points_w
 from bunraku.imitation.character import Built
 from bunraku.imitation.hinge_chains import distributed, simple
@@ -30,8 +30,9 @@ class Pose:
     def landmarks(self) -> tuple[Float[np.ndarray, "rows effectors 3"], Float[np.ndarray, "rows 3"]]:
         """World positions of the end effectors and of the centre of mass [m]."""
         pos, quat = body_poses_w(self.body, self.qpos)
-        effectors = points_w(pos, quat, self.body.effector_bodies, self.body.effector_pos)
-        return effectors, centre_of_mass_w(self.body, pos, quat)
+        turn = matrix_from_quat(quat)
+        effectors = points_w(pos, turn, self.body.effector_bodies, self.body.effector_pos)
+        return effectors, centre_of_mass_w(self.body, pos, turn)
 
 
 class Reference(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bunraku.core.rotations import quat_from_rotvec, quat_multiply
-from bunraku.imitation.anatomy import Anatomy
+from bunraku.imitation.anatomy import Anatomy, Joint
 from bunraku.imitation.reference import Pose
 
 
@@ -40,7 +40,7 @@ def draw_start(
         amount = cfg.tilt_rad if joint.v == lowest else cfg.bend_rad
         if i < hinges:
             turned = qpos[:, joint.q] + generator.uniform(-amount, amount, count)
-            qpos[:, joint.q] = np.clip(turned, _INSIDE * joint.low, _INSIDE * joint.high)
+            qpos[:, joint.q] = np.clip(turned, *_inside(joint))
             continue
         place = body.quat_q[i - hinges]
         axis = generator.normal(size=(count, 3))
@@ -50,3 +50,11 @@ def draw_start(
     spun = np.concatenate([body.hinge_v, body.quat_v.ravel()])
     qvel[:, spun] += generator.uniform(-cfg.spin_rad_s, cfg.spin_rad_s, (count, len(spun)))
     return qpos, qvel
+
+
+def _inside(joint: Joint) -> tuple[float, float]:
+    """Most of a joint's range, about its middle."""
+    if not np.isfinite(joint.low + joint.high):
+        return joint.low, joint.high
+    middle, half = (joint.low + joint.high) / 2, (joint.high - joint.low) / 2
+    return middle - _INSIDE * half, middle + _INSIDE * half

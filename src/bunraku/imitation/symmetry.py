@@ -51,7 +51,8 @@ def reflected_dofs(built: Built, normal: Float[np.ndarray, "3"]) -> Reflection |
     body, qpos = built.anatomy, built.reference_qpos[None]
     pos, quat = body_poses_w(body, qpos)
     flip = np.eye(3) - 2 * np.outer(normal, normal)
-    origin = centre_of_mass_w(body, pos, quat)[0]
+    turns_w = matrix_from_quat(quat)
+    origin = centre_of_mass_w(body, pos, turns_w)[0]
     turns = matrix_from_quat(quat[0])
     centres = pos[0] + np.einsum("bij,bj->bi", turns, body.centre)
     twins = _twin_bodies(body, pos[0] - origin, centres - origin, flip)

@@ -20,10 +20,10 @@ def timed_out(steps: Int[np.ndarray, "count"], limit: int) -> Bool[np.ndarray, "
 
 
 def touching(
-    touch: Touch, pos_w: Float[np.ndarray, "count bodies 3"], quat_w: Float[np.ndarray, "count bodies 4"]
+    touch: Touch, pos_w: Float[np.ndarray, "count bodies 3"], turn_w: Float[np.ndarray, "count bodies 3 3"]
 ) -> Bool[np.ndarray, "count"]:
     """A body that must not is on the ground."""
-    return np.any(touch.heights(pos_w, quat_w) <= 0.0, axis=1)
+    return np.any(touch.heights(pos_w, turn_w) <= 0.0, axis=1)
 
 
 def strayed(following: Following, limit_m: float, limit_rad: float) -> Bool[np.ndarray, "count"]:

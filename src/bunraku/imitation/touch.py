@@ -29,11 +29,11 @@ class Touch:
     radius: Float[np.ndarray, "balls"]
 
     def heights(
-        self, pos_w: Float[np.ndarray, "count bodies 3"], quat_w: Float[np.ndarray, "count bodies 4"]
+        self, pos_w: Float[np.ndarray, "count bodies 3"], turn_w: Float[np.ndarray, "count bodies 3 3"]
     ) -> Float[np.ndarray, "count balls"]:
         """How far above the ground they are [m]."""
-        up = matrix_from_quat(quat_w)[:, :, 2]
-        return pos_w[:, self.bodies, 2] + np.einsum("npj,pj->np", up[:, self.bodies], self.pos) - self.radius
+        up = turn_w[:, self.bodies, 2]
+        return pos_w[:, self.bodies, 2] + np.einsum("npj,pj->np", up, self.pos) - self.radius
 
 
 def touch(built: Built, table: MotionTable, fall: Sequence[str] | None) -> Touch:
@@ -47,8 +47,8 @@ def touch(built: Built, table: MotionTable, fall: Sequence[str] | None) -> Touch
     whole = Touch(names, bodies, pos, radius)
     if fall is None:
         # Every fourth row: a hundredth of a second.
-        poses = body_poses_w(table.body, table.poses()[::4])
-        lowest = whole.heights(*poses).min(axis=0) if len(bodies) else np.zeros(0)
+        pos_w, quat_w = body_poses_w(table.body, table.poses()[::4])
+        lowest = whole.heights(pos_w, matrix_from_quat(quat_w)).min(axis=0) if len(bodies) else np.zeros(0)
         fall = [name for i, name in enumerate(names, start=1) if (bodies == i).any() and _off(lowest[bodies == i])]
     for name in fall:
         if name not in names:
