@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import sys
 import tempfile
 import time
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -86,10 +88,15 @@ def training(clip: Any, threads: int, samples: int) -> tuple[float, dict[str, fl
 
 def pybullet(seconds: float) -> float | None:
     """Control steps per second of PyBullet's DeepMimic environment (physics at 240 Hz, actions at 30 Hz)."""
-    if importlib.util.find_spec("pybullet_envs") is None:
+    found = importlib.util.find_spec("pybullet_envs")
+    if found is None or found.submodule_search_locations is None:
         return None
+    # Its __init__ registers environments with a Gym that no longer exists; the part needed here does without.
+    package = types.ModuleType("pybullet_envs")
+    package.__path__ = list(found.submodule_search_locations)
+    sys.modules["pybullet_envs"] = package
     import pybullet_data  # pyright: ignore[reportMissingImports]
-    from pybullet_envs.deep_mimic.env.env import pybullet_deep_mimic_env  # pyright: ignore[reportMissingImports]
+    from pybullet_envs.deep_mimic.env import pybullet_deep_mimic_env  # pyright: ignore[reportMissingImports]
     from pybullet_utils.arg_parser import ArgParser  # pyright: ignore[reportMissingImports]
 
     arguments = ArgParser()
@@ -119,12 +126,12 @@ def main() -> None:
     asked = parser.parse_args()
     clip = fitting_clip(asked.clip, open_character("humanoid"), mend=False).clip
     load = os.getloadavg()[0]
+    theirs = pybullet(asked.seconds)
     with one_thread():
         ceiling = {threads: stepping(threads, asked.seconds) for threads in (1, 2)}
         ours = {threads: environment(clip, threads, asked.seconds) for threads in (1, 2)}
         trained = {threads: training(clip, threads, asked.samples) for threads in (1, 2)}
         again = {threads: stepping(threads, asked.seconds) for threads in (1, 2)}
-    theirs = pybullet(asked.seconds)
     for threads, speed in again.items():
         ceiling[threads] = (ceiling[threads] + speed) / 2
     rows: list[dict[str, Any]] = [
