@@ -4,7 +4,7 @@
 
 A training is cut into pieces of `--every` samples (a run continues exactly) and judged after each: 32 episodes without
 jitter, 20 s from random moments for clips that loop, once from the first frame for others. It ends at `--samples` or
-`--minutes` of training, judging not counted, or at `--until` of return with every episode whole. Trainings are kept in
+`--minutes` of processor time of training, judging not counted, or at `--until` of return with every episode whole. Trainings are kept in
 `--work` and go on where they stopped; the table has a row for each clip and seed that is there, and is written after
 every piece. Seconds are those of the training alone; what else the machine did is in "load".
 
@@ -77,7 +77,7 @@ def _over(points: list[dict[str, Any]], asked: argparse.Namespace) -> bool:
         return False
     last = points[-1]
     good = last["normalized_return"] >= asked.until and last["full_episodes"] == 1.0
-    return good or last["samples"] >= asked.samples or last["train_wall_seconds"] >= 60 * asked.minutes
+    return good or last["samples"] >= asked.samples or last["train_cpu_seconds"] >= 60 * asked.minutes
 
 
 def rows(work: Path) -> Iterable[dict[str, Any]]:
@@ -101,8 +101,9 @@ def rows(work: Path) -> Iterable[dict[str, Any]]:
             "paper": goal,
             "Msamples": points[-1]["samples"] / 1e6,
             "minutes": points[-1]["train_wall_seconds"] / 60,
+            "CPU minutes": points[-1]["train_cpu_seconds"] / 60,
             "paper reached at Msamples": reached and reached["samples"] / 1e6,
-            "and minutes": reached and reached["train_wall_seconds"] / 60,
+            "and CPU minutes": reached and reached["train_cpu_seconds"] / 60,
             "share of the paper's samples": reached and reached["samples"] / 1e6 / million,
             "no action": points[-1]["no_action"],
             "kinematic PD": points[-1]["kinematic_pd"],
