@@ -3,10 +3,10 @@
     python benchmarks/mimic_clips.py walk run jump --seeds 3 --minutes 20 --work DIR [--threads 2]
 
 A training is cut into pieces of `--every` samples (a run continues exactly) and judged after each: 32 episodes without
-jitter, 20 s from random moments for clips that loop, once from the first frame for others. It ends at `--samples` or
-`--minutes` of processor time of training, judging not counted, or at `--until` of return with every episode whole. Trainings are kept in
-`--work` and go on where they stopped; the table has a row for each clip and seed that is there, and is written after
-every piece. Seconds are those of the training alone; what else the machine did is in "load".
+jitter, 20 s from random moments for clips that loop, once from the first frame for others. It ends at `--samples`, after
+`--minutes` of a processor's time (judging not counted), or at `--until` of return with every episode whole. Trainings
+are kept in `--work` and go on where they stopped; the table has a row for each clip and seed that is there, and is
+written after every piece. Wall time counts what else the machine did, and pauses; "load" says how busy it was.
 
 Peng et al. 2018, table of performance: T s, million samples, normalised return. Which of three readings of the reward
 it used is not known, so that all three stand here and the comparison is indicative.
