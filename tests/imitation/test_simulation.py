@@ -50,10 +50,11 @@ def test_a_force_moves_as_newton_says_and_only_while_it_is_given():
     free, pushed = started("bopbag", 2), started("bopbag", 2)
     for simulation in (free, pushed):
         simulation.place(np.ones(2, bool), np.zeros((2, 1)), np.zeros((2, 1)))
-    force = np.zeros((2, 2, 6))
-    force[1, 1, 0] = 10.0
+    force = np.zeros((2, 3))
+    force[1, 0] = 10.0
     idle = np.zeros((2, 1))
-    pushed.advance(idle, force)
+    pushed.push("bag", force, 1)
+    pushed.advance(idle)
     inertia = float(mujoco_inertia(pushed.built.model))
     # 10 N at .55 m for 1/24 s, against a little gravity and damping.
     assert pushed.qvel[1, 0] == pytest.approx(10 * 0.55 / inertia / 24, rel=0.02)

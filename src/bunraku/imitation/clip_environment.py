@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from bunraku.core.clip import Clip
-from bunraku.core.errors import BunrakuError, unknown_name
+from bunraku.core.errors import BunrakuError
 from bunraku.imitation import deepmimic_observations
 from bunraku.imitation.character import Built, Character, build
 from bunraku.imitation.following import Following
@@ -25,6 +24,7 @@ from bunraku.imitation.protocol import Step
 from bunraku.imitation.rewards import Reward
 from bunraku.imitation.servos import servos
 from bunraku.imitation.simulation import Simulation, SimulationConfig
+from bunraku.imitation.snapshots import check_fits, packed, unpacked
 from bunraku.imitation.terminations import strayed, timed_out, touching
 from bunraku.imitation.touch import Touch, touch
 
@@ -58,9 +58,6 @@ class ClipConfig:
     """Which moments of the clip episodes begin at, where they begin at random."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     """How it is computed."""
-
-
-_GENERATOR_BYTES = 256
 
 
 class ClipEnvironment:
@@ -103,8 +100,6 @@ class ClipEnvironment:
         count = cfg.count
         self._steps, self._cycle = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._begun_s, self._origin_w = np.zeros(count), np.zeros((count, 2))
-        self._force_w = np.zeros((count, self.built.model.nbody, 6))
-        self._force_steps = 0
         self._controls = np.zeros((count, self.built.model.nu))
         self._seconds = {"physics": 0.0, "observation_reward": 0.0}
 
@@ -150,7 +145,7 @@ class ClipEnvironment:
         """Start new episodes everywhere from a generator of this seed."""
         self._generator = np.random.default_rng(seed)
         self._phases = Phases.uniform(self.table.duration_s, self.table.loops, self.cfg.phases)
-        self._force_steps = 0
+        self.simulation.let_go()
         everywhere = np.ones(self.count, bool)
         self._begin(everywhere)
         return self._observation(everywhere, self._following(everywhere))
@@ -172,9 +167,8 @@ class ClipEnvironment:
         started = time.perf_counter()
         control = self._controls = self._control(np.asarray(actions, np.float64))
         prepared = time.perf_counter()
-        diverged = self.simulation.advance(control, self._force_w if self._force_steps else None)
+        diverged = self.simulation.advance(control)
         simulated = time.perf_counter()
-        self._force_steps = max(0, self._force_steps - 1)
         self._steps += 1
         self._follow_cycles()
         result = self._judge(diverged)
@@ -273,27 +267,18 @@ class ClipEnvironment:
         Raises:
             BunrakuError: the character has no such body.
         """
-        if body not in self.character.body_names:
-            raise unknown_name("body", body, self.character.body_names, "this character has")
-        self._force_w[:] = 0.0
-        self._force_w[:, 1 + self.character.body_names.index(body), :3] = force_w
-        self._force_steps = steps
+        self.simulation.push(body, force_w, steps)
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """All that decides what follows."""
-        # Of one length whatever its numbers: checkpoints are checked by their shapes. JSON ignores the spaces.
-        state = json.dumps(self._generator.bit_generator.state).encode().ljust(_GENERATOR_BYTES)
         return {
-            "states": self.simulation.states.copy(),
+            **self.simulation.snapshot(),
             "steps": self._steps.copy(),
             "cycle": self._cycle.copy(),
             "begun_s": self._begun_s.copy(),
             "origin_w": self._origin_w.copy(),
             "failures": self._phases.failures.copy(),
-            "force_w": self._force_w.copy(),
-            "force_steps": np.array(self._force_steps),
-            "diverged": np.array(self.simulation.diverged),
-            "generator": np.frombuffer(state, np.uint8).copy(),
+            "generator": packed(self._generator),
         }
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "count observation"]:
@@ -302,18 +287,12 @@ class ClipEnvironment:
         Raises:
             BunrakuError: it is one of another environment.
         """
-        for name, array in self.snapshot().items():
-            other = snapshot.get(name)
-            if other is None or (name != "generator" and other.shape != array.shape):
-                raise BunrakuError(f"a snapshot of another environment: {name} does not fit {self.character.name}")
-        self.simulation.states = np.array(snapshot["states"])
-        self.simulation.diverged = int(snapshot["diverged"])
+        check_fits(snapshot, self.snapshot(), self.character.name)
+        self.simulation.restore(snapshot)
         self._steps, self._cycle = np.array(snapshot["steps"]), np.array(snapshot["cycle"])
         self._begun_s, self._origin_w = np.array(snapshot["begun_s"]), np.array(snapshot["origin_w"])
         self._phases = Phases(self.cfg.phases, self.table.duration_s, self.table.loops, np.array(snapshot["failures"]))
-        self._force_w, self._force_steps = np.array(snapshot["force_w"]), int(snapshot["force_steps"])
-        self._generator = np.random.default_rng(0)
-        self._generator.bit_generator.state = json.loads(bytes(snapshot["generator"]))
+        self._generator = unpacked(snapshot["generator"])
         everywhere = np.ones(self.count, bool)
         return self._observation(everywhere, self._following(everywhere))
 

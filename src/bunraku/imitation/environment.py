@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from bunraku.core.clip import Clip
-from bunraku.core.errors import BunrakuError, unknown_name
+from bunraku.core.errors import BunrakuError
 from bunraku.imitation.character import Built, Character, build
 from bunraku.imitation.mirror import Mirror
 from bunraku.imitation.observations import Slot as Slot
@@ -29,6 +28,7 @@ from bunraku.imitation.rewards import (
     users_reward,
 )
 from bunraku.imitation.simulation import Simulation, SimulationConfig
+from bunraku.imitation.snapshots import check_fits, packed, unpacked
 from bunraku.imitation.start import StartConfig, draw_start
 from bunraku.imitation.symmetry import symmetry
 from bunraku.imitation.terminations import fallen, timed_out
@@ -52,9 +52,6 @@ class EnvironmentConfig:
     """Where episodes begin."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     """How it is computed."""
-
-
-_GENERATOR_BYTES = 256
 
 
 class SimulatedEnvironment:
@@ -93,8 +90,6 @@ class SimulatedEnvironment:
         self._steps = np.zeros(cfg.count, np.int64)
         self._begun_s = np.zeros(cfg.count)
         self._previous_qpos = self.simulation.qpos.copy()
-        self._force_w = np.zeros((cfg.count, self.built.model.nbody, 6))
-        self._force_steps = 0
         self._seconds = {"physics": 0.0, "observation_reward": 0.0}
 
     @property
@@ -144,7 +139,7 @@ class SimulatedEnvironment:
     def reset(self, seed: int) -> Float32[np.ndarray, "count observation"]:
         """Start new episodes everywhere from a generator of this seed."""
         self._generator = np.random.default_rng(seed)
-        self._force_steps = 0
+        self.simulation.let_go()
         everywhere = np.ones(self.count, bool)
         self._begin(everywhere)
         return self._observe(everywhere)
@@ -160,8 +155,7 @@ class SimulatedEnvironment:
         started = time.perf_counter()
         np.copyto(self._previous_qpos, self.simulation.qpos)
         control = self.built.reference_control + self._scale * np.asarray(actions, np.float64)
-        diverged = self.simulation.advance(control, self._force_w if self._force_steps else None)
-        self._force_steps = max(0, self._force_steps - 1)
+        diverged = self.simulation.advance(control)
         self._steps += 1
         simulated = time.perf_counter()
         result = self._judge(diverged)
@@ -227,25 +221,16 @@ class SimulatedEnvironment:
         Raises:
             BunrakuError: the character has no such body.
         """
-        if body not in self.character.body_names:
-            raise unknown_name("body", body, self.character.body_names, "this character has")
-        self._force_w[:] = 0.0
-        self._force_w[:, 1 + self.character.body_names.index(body), :3] = force_w
-        self._force_steps = steps
+        self.simulation.push(body, force_w, steps)
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """All that decides what follows."""
-        # Of one length whatever its numbers: checkpoints are checked by their shapes. JSON ignores the spaces.
-        state = json.dumps(self._generator.bit_generator.state).encode().ljust(_GENERATOR_BYTES)
         return {
-            "states": self.simulation.states.copy(),
+            **self.simulation.snapshot(),
             "previous_qpos": self._previous_qpos.copy(),
             "steps": self._steps.copy(),
             "begun_s": self._begun_s.copy(),
-            "force_w": self._force_w.copy(),
-            "force_steps": np.array(self._force_steps),
-            "diverged": np.array(self.simulation.diverged),
-            "generator": np.frombuffer(state, np.uint8).copy(),
+            "generator": packed(self._generator),
         }
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "count observation"]:
@@ -254,18 +239,11 @@ class SimulatedEnvironment:
         Raises:
             BunrakuError: it is one of another environment.
         """
-        mine = self.snapshot()
-        for name, array in mine.items():
-            other = snapshot.get(name)
-            if other is None or (name != "generator" and other.shape != array.shape):
-                raise BunrakuError(f"a snapshot of another environment: {name} does not fit {self.character.name}")
-        self.simulation.states = np.array(snapshot["states"])
-        self.simulation.diverged = int(snapshot["diverged"])
+        check_fits(snapshot, self.snapshot(), self.character.name)
+        self.simulation.restore(snapshot)
         self._previous_qpos = np.array(snapshot["previous_qpos"])
         self._steps, self._begun_s = np.array(snapshot["steps"]), np.array(snapshot["begun_s"])
-        self._force_w, self._force_steps = np.array(snapshot["force_w"]), int(snapshot["force_steps"])
-        self._generator = np.random.default_rng(0)
-        self._generator.bit_generator.state = json.loads(bytes(snapshot["generator"]))
+        self._generator = unpacked(snapshot["generator"])
         return self._observe(np.ones(self.count, bool))
 
     def timers(self) -> Mapping[str, float]:

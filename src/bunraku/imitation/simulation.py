@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from jaxtyping import Bool, Float
 from mujoco.rollout import Rollout
 
 from bunraku.core.artifact import disk_errors, read_arrays, write_arrays
-from bunraku.core.errors import BunrakuError
+from bunraku.core.errors import BunrakuError, unknown_name
 from bunraku.imitation.character import Built
 
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
@@ -60,6 +61,7 @@ class Simulation:
         self._steps = built.character.substeps
         self._seconds = (self._steps - 0.5) * float(model.opt.timestep)
         self._out = np.empty((count, self._steps, self._size))
+        self._force_w, self._force_steps = np.zeros((count, model.nbody, 6)), 0
         # Every state starts as MuJoCo's own reset leaves it.
         mujoco.mj_resetData(model, self._data[0])
         self._blank = np.empty(self._size)
@@ -91,18 +93,42 @@ class Simulation:
         fresh[:, 1 : 1 + nq], fresh[:, 1 + nq : 1 + nq + nv] = qpos, qvel
         self.states[which] = fresh
 
-    def advance(
-        self,
-        control: Float[np.ndarray, "count nu"],
-        force_w: Float[np.ndarray, "count bodies 6"] | None = None,
-    ) -> Bool[np.ndarray, "count"]:
-        """One control step: controls, and forces (then torques) on bodies in world axes, are held over its substeps.
+    def push(self, body: str, force_w: Float[np.ndarray, "count 3"], steps: int) -> None:
+        """Push a body at its centre of mass with a force [N] in world axes during the next `steps` control steps.
+
+        Raises:
+            BunrakuError: the character has no such body.
+        """
+        names = self.built.character.body_names
+        if body not in names:
+            raise unknown_name("body", body, names, "this character has")
+        self._force_w[:] = 0.0
+        self._force_w[:, 1 + names.index(body), :3] = force_w
+        self._force_steps = steps
+
+    def let_go(self) -> None:
+        """Nobody pushes any more."""
+        self._force_steps = 0
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """All that decides what follows, as a copy."""
+        counts = {"force_steps": np.array(self._force_steps), "diverged": np.array(self.diverged)}
+        return {"states": self.states.copy(), "force_w": self._force_w.copy(), **counts}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go back to a snapshot."""
+        self.states, self._force_w = np.array(snapshot["states"]), np.array(snapshot["force_w"])
+        self._force_steps, self.diverged = int(snapshot["force_steps"]), int(snapshot["diverged"])
+
+    def advance(self, control: Float[np.ndarray, "count nu"]) -> Bool[np.ndarray, "count"]:
+        """One control step: controls, and what pushes, are held over its substeps.
 
         Returns which states diverged: they stay as they were before the step, and must be placed anew.
         """
         held, spec = control, _CONTROL
-        if force_w is not None:
-            held, spec = np.concatenate([control, force_w.reshape(self.count, -1)], axis=1), _CONTROL_AND_FORCE
+        if self._force_steps:
+            held, spec = np.concatenate([control, self._force_w.reshape(self.count, -1)], axis=1), _CONTROL_AND_FORCE
+            self._force_steps -= 1
         held = np.ascontiguousarray(np.broadcast_to(held[:, None], (self.count, self._steps, held.shape[1])))
         # Without checks: they cost more than the physics of a bop bag. All substeps come back; the last counts.
         self._pool.rollout(
