@@ -129,10 +129,11 @@ class PPO:
         ]
 
         def learn_policy() -> np.ndarray:
-            losses = np.empty((len(batches), 2))
+            losses, last = np.full((len(batches), 2), np.nan), len(batches) - len(batches) // cfg.epochs
             for i, rows in enumerate(batches):
                 old = (old_mean[rows], old_log_deviation, old_log_density[rows])
-                losses[i] = self._actor_step(observations[rows], actions[rows], advantage[rows], old)
+                measured = cfg.adapt == "step" or i >= last
+                losses[i] = self._actor_step(observations[rows], actions[rows], advantage[rows], old, measured)
             return losses
 
         def learn_values() -> np.ndarray:
@@ -141,7 +142,7 @@ class PPO:
 
         # Neither net's steps depend on the other's.
         losses, value_losses = at_once(learn_policy, learn_values, threads=self.threads)
-        check_loss(losses.sum() + value_losses.sum())
+        check_loss(losses[:, 0].sum() + value_losses.sum())
         kl = float(losses[-(len(batches) // cfg.epochs) :, 1].mean())
         if cfg.adapt == "update" and cfg.target_kl > 0:
             self.rate = adapted_rate(self.rate, kl, cfg)
@@ -153,8 +154,14 @@ class PPO:
             return self.critic(self.actor.look(observations))[:, 0].numpy().astype(np.float64)
 
     def _actor_step(
-        self, observations: Tensor, actions: Tensor, advantage: Tensor, old: tuple[Tensor, Tensor, Tensor]
+        self,
+        observations: Tensor,
+        actions: Tensor,
+        advantage: Tensor,
+        old: tuple[Tensor, Tensor, Tensor],
+        measured: bool,
     ) -> tuple[float, float]:
+        """One gradient step; the loss, and how far the policy had moved before it, if that is `measured`."""
         cfg, actor = self.cfg, self.actor
         old_mean, old_log_deviation, old_log_density = old
         mean = actor.mean(observations)
@@ -164,8 +171,10 @@ class PPO:
         if cfg.entropy > 0:
             # H(N(μ, σ²)) = log σ + ½·log 2πe; the constant does not matter.
             loss = loss - cfg.entropy * actor.log_deviation.sum()
-        with torch.no_grad():
-            kl = float(divergence(old_mean, old_log_deviation, mean, actor.log_deviation).mean())
+        kl = math.nan
+        if measured:
+            with torch.no_grad():
+                kl = float(divergence(old_mean, old_log_deviation, mean, actor.log_deviation).mean())
         if cfg.adapt == "step" and cfg.target_kl > 0:
             self.rate = adapted_rate(self.rate, kl, cfg)
         self.actor_optimiser.param_groups[0]["lr"] = self.rate
@@ -197,7 +206,8 @@ class PPO:
 
 
 def _descend(loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer, greatest: float) -> None:
-    optimiser.zero_grad()
+    # Not the optimiser's, which also writes to the profiler.
+    module.zero_grad()
     loss.backward()
     if greatest > 0:
         nn.utils.clip_grad_norm_(module.parameters(), greatest)
