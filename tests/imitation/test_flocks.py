@@ -5,7 +5,7 @@ import pytest
 
 from bunraku.core.errors import BunrakuError
 from bunraku.imitation.flocks import Flocks
-from bunraku.imitation.rollout import at_once, collect
+from bunraku.imitation.rollout import Segment, at_once, collect, joined
 from pendulum import Pendulums
 
 
@@ -57,9 +57,15 @@ def test_flocks_go_on_from_a_snapshot():
 
 
 def test_means_of_terms_are_weighted_by_the_characters():
-    _, segment = collected(4, 1)
-    for name, value in segment.terms.items():
-        assert np.isfinite(value), name
+    def segment(count, term):
+        shape = (2, count)
+        seen, flags = np.zeros((*shape, 1), np.float32), np.zeros(shape, bool)
+        return Segment(seen, seen, np.full(shape, term), flags, flags, seen, {"pose": term}, 0.5)
+
+    whole = joined([segment(1, 0.2), segment(3, 0.6)])
+    assert whole.terms["pose"] == pytest.approx(0.5)
+    assert whole.rewards[0] == pytest.approx([0.2, 0.6, 0.6, 0.6])
+    assert whole.inference_s == 1.0
 
 
 @pytest.mark.parametrize("flocks", [0, 3, 9])

@@ -70,7 +70,7 @@ def test_a_run_keeps_its_clip_and_character_and_goes_on_exactly(finished, tmp_pa
     assert [entry["learner"] for entry in history(out)] == [entry["learner"] for entry in history(one)]
 
 
-def test_evaluation_repeats_the_trainings_figure_and_pushes_by_phase(finished):
+def test_evaluation_repeats_the_trainings_figure(finished):
     out, result = finished
     again = mimic.evaluate(out, push=False)
     assert again["normalized_return"] == result["normalized_return"]
