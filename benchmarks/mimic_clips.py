@@ -4,7 +4,7 @@
 
 A training is cut into pieces of `--every` samples (a run continues exactly) and judged after each: 32 episodes without
 jitter, 20 s from random moments for clips that loop, once from the first frame for others. It ends at `--samples`, or
-after `--minutes` of a processor's time (no judging), or at `--until` of return with every episode whole. Trainings
+after `--minutes` of a processor's time (no judging), or at `--until` of return with every episode whole, or with `--until-paper` at the paper's return. Trainings
 are kept in `--work` and go on where they stopped; the table has a row for each clip and seed that is there, and is
 written after every piece. Wall time counts what else the machine did, and pauses; "load" says how busy it was.
 
@@ -58,7 +58,7 @@ def trained(clip: str, seed: int, asked: argparse.Namespace) -> None:
     kept = asked.work / f"{clip}_{seed}.json"
     points: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     file = asked.data / "clips" / "deepmimic" / f"humanoid3d_{clip}.txt"
-    while not _over(points, asked):
+    while not _over(clip, points, asked):
         goal = (points[-1]["samples"] if points else 0) + asked.every
         load = os.getloadavg()[0]
         done = mimic.train("humanoid", out, clip=file, samples=goal, seed=seed, threads=asked.threads, mend=asked.mend)
@@ -72,11 +72,13 @@ def trained(clip: str, seed: int, asked: argparse.Namespace) -> None:
         report(asked)
 
 
-def _over(points: list[dict[str, Any]], asked: argparse.Namespace) -> bool:
+def _over(clip: str, points: list[dict[str, Any]], asked: argparse.Namespace) -> bool:
     if not points:
         return False
     last = points[-1]
     good = last["normalized_return"] >= asked.until and last["full_episodes"] == 1.0
+    if asked.until_paper:
+        good = good or last["normalized_return"] >= PAPER[clip][1]
     return good or last["samples"] >= asked.samples or last["train_cpu_seconds"] >= 60 * asked.minutes
 
 
@@ -137,6 +139,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20_000_000)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--until", type=float, default=2.0, help="stop at this return with every episode whole")
+    parser.add_argument("--until-paper", action="store_true", help="stop at the paper's return")
     parser.add_argument("--every", type=int, default=500_000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--mend", action="store_true")
