@@ -4,7 +4,8 @@
 
 A training is cut into pieces of `--every` samples (a run continues exactly) and judged after each: 32 episodes without
 jitter, 20 s from random moments for clips that loop, once from the first frame for others. It ends at `--samples`, or
-after `--minutes` of a processor's time (no judging), or at `--until` of return with every episode whole, or with `--until-paper` at the paper's return. Trainings
+after `--minutes` of a processor's time (no judging), at `--until` of return with every episode whole, or with
+`--until-paper` at the paper's return. Trainings
 are kept in `--work` and go on where they stopped; the table has a row for each clip and seed that is there, and is
 written after every piece. Wall time counts what else the machine did, and pauses; "load" says how busy it was.
 
