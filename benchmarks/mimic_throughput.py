@@ -29,6 +29,7 @@ from bunraku.imitation.character import build, open_character
 from bunraku.imitation.clip_environment import ClipConfig, ClipEnvironment
 from bunraku.imitation.presets import following_ppo
 from bunraku.imitation.run import Subject
+from bunraku.imitation.simulation import SimulationConfig
 from bunraku.imitation.train import train
 from bunraku.mimic.fitting import fitting_clip
 
@@ -57,8 +58,6 @@ def stepping(threads: int, seconds: float) -> float:
 
 def environment(clip: Any, threads: int, seconds: float) -> float:
     """Control steps per second of the environment under random actions."""
-    from bunraku.imitation.simulation import SimulationConfig
-
     cfg = ClipConfig(count=256, simulation=SimulationConfig(threads=threads))
     made, rng = ClipEnvironment(open_character("humanoid"), clip, cfg), np.random.default_rng(0)
     made.reset(0)
@@ -74,10 +73,10 @@ def environment(clip: Any, threads: int, seconds: float) -> float:
 def training(clip: Any, threads: int, samples: int) -> tuple[float, dict[str, float]]:
     """Control steps per second of a training from scratch, checkpoints included, and where its time went."""
     character = open_character("humanoid")
-    plan = following_ppo(samples).train
+    plan, simulation = following_ppo(samples).train, SimulationConfig(threads=threads)
     with tempfile.TemporaryDirectory() as folder:
         run = train(
-            lambda count: ClipEnvironment(character, clip, ClipConfig(count=count)),
+            lambda count: ClipEnvironment(character, clip, ClipConfig(count=count, simulation=simulation)),
             plan,
             Path(folder) / "run",
             subject=Subject("humanoid", character.hash, character.physics_hz),

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from bunraku.core.errors import BunrakuError
 from bunraku.imitation.actor import Actor, critic
@@ -45,7 +44,7 @@ def test_the_policy_of_numbers_acts_as_the_network_does(activation):
     made = actor(activation)
     seen = np.random.default_rng(6).normal(3, 4, (20, 3)).astype(np.float32)
     policy = made.policy(LAYOUT)
-    wanted = made.mean(made.look(seen)).detach().numpy()
+    wanted = made.mean(made.look(seen))
     assert np.abs(wanted).max() > 1e-3
     np.testing.assert_allclose(policy.act(seen), wanted, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(policy.act(seen[3]), wanted[3], rtol=1e-4, atol=1e-6)
@@ -54,11 +53,9 @@ def test_the_policy_of_numbers_acts_as_the_network_does(activation):
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 5, 4)])
 def test_with_a_mirror_the_network_and_its_numbers_treat_mirror_images_alike(hidden):
     made = actor("tanh", hidden, MIRROR)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter += 0.3 * torch.from_numpy(np.random.default_rng(1).normal(size=parameter.shape)).float()
+    made.parameters += 0.3 * np.random.default_rng(1).standard_normal(made.parameters.shape, dtype=np.float32)
     policy, seen = made.policy(LAYOUT), np.random.default_rng(6).normal(1, 4, (20, 3)).astype(np.float32)
-    wanted = made.mean(made.look(seen)).detach().numpy()
+    wanted = made.mean(made.look(seen))
     np.testing.assert_allclose(policy.act(seen), wanted, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(policy.act(MIRROR.observation.of(seen)), MIRROR.action.of(wanted), rtol=1e-4, atol=1e-5)
     assert np.abs(wanted - wanted[:, ::-1]).max() > 0.1
@@ -75,7 +72,7 @@ def test_with_a_mirror_the_normaliser_sees_both_sides():
 def test_with_a_mirror_returns_are_estimated_alike():
     estimate = critic(3, PolicyConfig((8,), (8,)), np.random.default_rng(3), MIRROR)
     seen = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
-    one, other = (estimate(torch.from_numpy(side)).detach().numpy() for side in (seen, MIRROR.observation.of(seen)))
+    one, other = (estimate(side) for side in (seen, MIRROR.observation.of(seen)))
     np.testing.assert_allclose(one, other, rtol=1e-5)
     assert np.ptp(one) > 0.01
 
@@ -84,8 +81,7 @@ def test_a_frozen_policy_does_not_follow_the_training():
     made = actor()
     policy, seen = made.policy(LAYOUT), np.ones(3, np.float32)
     before = policy.act(seen)
-    for parameter in made.parameters():
-        parameter.data += 1
+    made.parameters += 1
     np.testing.assert_array_equal(policy.act(seen), before)
 
 

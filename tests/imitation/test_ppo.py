@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from torch.distributions import Normal, kl_divergence
+from scipy.stats import norm
 
 from bunraku.imitation.learner import PPOConfig
+from bunraku.imitation.network import Dense
 from bunraku.imitation.policy import PolicyConfig
 from bunraku.imitation.ppo import (
     PPO,
@@ -50,29 +50,79 @@ def test_with_a_trace_of_one_advantages_are_discounted_sums_less_the_value():
 
 
 def test_density_and_divergence_are_those_of_gaussians():
-    rng = torch.Generator().manual_seed(0)
-    mean, other, actions = torch.randn((3, 7, 2), generator=rng)
-    log_old, log_new = torch.tensor([-0.5, 0.3]), torch.tensor([0.2, -0.1])
-    old, new = Normal(mean, log_old.exp()), Normal(other, log_new.exp())
-    torch.testing.assert_close(log_density(mean, log_old, actions), old.log_prob(actions).sum(-1))
-    torch.testing.assert_close(divergence(mean, log_old, other, log_new), kl_divergence(old, new).sum(-1))
+    mean, other, actions = np.random.default_rng(0).normal(size=(3, 7, 2))
+    log_old, log_new = np.array([-0.5, 0.3]), np.array([0.2, -0.1])
+    old, new = norm(mean, np.exp(log_old)), norm(other, np.exp(log_new))
+    np.testing.assert_allclose(log_density(mean, log_old, actions), old.logpdf(actions).sum(-1))
+    # KL is the old policy's mean of log(old/new); by a fine sum, one component at a time.
+    x = np.linspace(-12, 12, 40_001)[:, None, None]
+    integral = (old.pdf(x) * (old.logpdf(x) - new.logpdf(x))).sum(axis=0) * (x[1] - x[0])
+    np.testing.assert_allclose(divergence(mean, log_old, other, log_new), integral.sum(-1), rtol=1e-6)
 
 
 def test_the_surrogate_pays_no_more_beyond_the_clip_but_does_not_forgive():
-    ratio = torch.tensor([1.5, 1.5, 0.5, 0.5], requires_grad=True)
-    advantage = torch.tensor([1.0, -1.0, 1.0, -1.0])
-    loss = surrogate_loss(ratio, advantage, 0.2)
+    ratio, advantage = np.array([1.5, 1.5, 0.5, 0.5]), np.array([1.0, -1.0, 1.0, -1.0])
+    loss, gradient = surrogate_loss(ratio, advantage, 0.2)
     # min(1.5, 1.2), min(−1.5, −1.2), min(.5, .8), min(−.5, −.8)
-    assert loss.item() == pytest.approx(-(1.2 - 1.5 + 0.5 - 0.8) / 4)
-    loss.backward()
-    np.testing.assert_allclose(ratio.grad, [0, 0.25, -0.25, 0])
+    assert loss == pytest.approx(-(1.2 - 1.5 + 0.5 - 0.8) / 4)
+    np.testing.assert_allclose(gradient, [0, 0.25, -0.25, 0])
+
+
+def test_inside_the_clip_the_surrogate_is_the_ratio_itself():
+    loss, gradient = surrogate_loss(np.array([1.1, 0.9]), np.array([2.0, -4.0]), 0.2)
+    assert loss == pytest.approx(-(2.2 - 3.6) / 2)
+    np.testing.assert_allclose(gradient, [-1, 2])
 
 
 def test_the_critics_loss_with_and_without_its_clip():
-    value, old, target = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 3.5]), torch.tensor([2.0, 3.0])
-    assert critic_loss(value, old, target, 0.0).item() == pytest.approx((1 + 0) / 2)
+    value, old, target = np.array([1.0, 3.0]), np.array([0.0, 3.5]), np.array([2.0, 3.0])
+    loss, gradient = critic_loss(value, old, target, 0.0)
+    assert loss == pytest.approx((1 + 0) / 2)
+    np.testing.assert_allclose(gradient, [-1, 0])
     # 1 is .2 away from old at most: (.2 − 2)² = 3.24; 3 is clipped to 3.3: (.3)² = .09
-    assert critic_loss(value, old, target, 0.2).item() == pytest.approx((3.24 + 0.09) / 2)
+    loss, gradient = critic_loss(value, old, target, 0.2)
+    assert loss == pytest.approx((3.24 + 0.09) / 2)
+    np.testing.assert_allclose(gradient, [0, 0])
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.3])
+def test_the_critics_gradient_is_that_of_its_loss(clip):
+    value, old, target = np.random.default_rng(1).normal(size=(3, 9))
+    _, gradient = critic_loss(value, old, target, clip)
+    for i, wanted in enumerate(gradient):
+        sides = [critic_loss(value + d * (np.arange(9) == i), old, target, clip)[0] for d in (1e-6, -1e-6)]
+        assert (sides[0] - sides[1]) / 2e-6 == pytest.approx(wanted, abs=1e-7)
+    assert (gradient != 0).sum() > 4
+
+
+def test_a_gradient_step_goes_down_the_objective_itself():
+    """The step's direction, before Adam, is the gradient of the surrogate less the entropy's share by differences."""
+    learner = PPO(2, 1, CFG, PPOConfig(entropy=0.1, greatest_gradient=0.0, target_kl=0.0), 1)
+    actor, taken = learner.actor, list[np.ndarray]()
+    learner.actor_optimiser.descend = lambda gradient, rate, greatest: taken.append(gradient.copy())
+    rng = np.random.default_rng(3)
+    # In double precision, for the differences' sake.
+    actor.parameters = rng.normal(size=actor.parameters.shape) * 0.5
+    actor.mean = Dense(actor.mean.widths, actor.mean.activation, actor.parameters[:-1])
+    actor.log_deviation = actor.parameters[-1:]
+    seen, actions, advantage = rng.normal(size=(12, 2)), rng.normal(size=(12, 1)), rng.normal(size=12)
+    old_mean = actor.mean(seen) + 0.1
+    old_log = actor.log_deviation + 0.05
+    old = (old_mean, old_log, log_density(old_mean, old_log, actions))
+
+    def loss():
+        return learner._actor_step(seen, actions, advantage, old, False)[0]
+
+    loss()
+    wanted = taken[0]
+    for i in range(len(wanted)):
+        sides = []
+        for change in (1e-6, -1e-6):
+            actor.parameters[i] += change
+            sides.append(loss())
+            actor.parameters[i] -= change
+        assert (sides[0] - sides[1]) / 2e-6 == pytest.approx(wanted[i], abs=1e-6)
+    assert abs(wanted[-1]) > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -134,7 +184,7 @@ def test_a_restored_learner_goes_on_as_the_one_it_was_copied_from():
     for each in (learner, other):
         each.learn(segment, np.random.default_rng(1))
         # What was copied is not touched by what follows.
-        np.testing.assert_array_equal(state["critic.0.bias:step"], 16)
+        np.testing.assert_array_equal(state["critic:steps"], 16)
     for name, array in learner.state().items():
         np.testing.assert_array_equal(other.state()[name], array, name)
 

@@ -16,9 +16,7 @@ from bunraku.imitation.run import history
 from bunraku.mimic.fitting import fall_of, fitting_clip
 from small_walker import walker, written
 
-SMALL = TrainConfig(
-    "ppo", 64, 0, 4, 8, PolicyConfig((16,), (16,), "elu", 0.1), ppo=PPOConfig(epochs=2, minibatch=16), flocks=2
-)
+SMALL = TrainConfig("ppo", 64, 0, 4, 8, PolicyConfig((16,), (16,), "elu", 0.1), ppo=PPOConfig(epochs=2, minibatch=16))
 SHORT = ClipConfig(episode_s=0.4)
 DEEPMIMIC = "clips/deepmimic/humanoid3d_{}.txt"
 

@@ -17,9 +17,7 @@ from bunraku.imitation.policy import PolicyConfig
 from bunraku.imitation.run import CHECKPOINT, history
 from bunraku.mimic.fitting import fall_of, fitting_clip
 
-SMALL = TrainConfig(
-    "ppo", 64, 0, 4, 8, PolicyConfig((16,), (16,), "elu", 0.1), ppo=PPOConfig(epochs=2, minibatch=16), flocks=2
-)
+SMALL = TrainConfig("ppo", 64, 0, 4, 8, PolicyConfig((16,), (16,), "elu", 0.1), ppo=PPOConfig(epochs=2, minibatch=16))
 SHORT = ClipConfig(episode_s=0.4)
 
 

@@ -19,9 +19,7 @@ from bunraku.player import Follower, Player
 from clip_positions import positions
 from gltf_files import read_glb
 
-SMALL = TrainConfig(
-    "ppo", 16, 0, 4, 8, PolicyConfig((16,), (16,), "elu", 0.1), ppo=PPOConfig(epochs=2, minibatch=16), flocks=2
-)
+SMALL = TrainConfig("ppo", 16, 0, 4, 8, PolicyConfig((16,), (16,), "elu", 0.1), ppo=PPOConfig(epochs=2, minibatch=16))
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
 
-_Events = queue.SimpleQueue[tuple["_Worker", dict[str, Any] | None]]
+Events = queue.SimpleQueue[tuple["Worker", dict[str, Any] | None]]
 
 
 @dataclass(frozen=True)
@@ -74,18 +74,18 @@ class _Crew:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.events: _Events = queue.SimpleQueue()
-        self.busy: set[_Worker] = set()
-        self.leaving: list[_Worker] = []
+        self.events: Events = queue.SimpleQueue()
+        self.busy: set[_Hired] = set()
+        self.leaving: list[_Hired] = []
         self.lost_in_setup = 0
 
     def hire(self, piece: Piece, losses: int = 0) -> None:
-        self.busy.add(_Worker(self.task, self.events, piece, losses))
+        self.busy.add(_Hired(self.task, self.events, piece, losses))
 
     def next_outcome(self, waiting: Iterator[Piece]) -> Outcome | None:
         """Wait for what a worker says next; the worker is busy again before its outcome is handed on."""
         worker, message = self.events.get()
-        if worker not in self.busy:
+        if not isinstance(worker, _Hired) or worker not in self.busy:
             return None
         if message is None:
             return self._replace(worker, waiting)
@@ -106,7 +106,7 @@ class _Crew:
             worker.send(following.payload)
         return Outcome(key, None, failure) if failure is not None else Outcome(key, message, None)
 
-    def _replace(self, worker: _Worker, waiting: Iterator[Piece]) -> Outcome | None:
+    def _replace(self, worker: _Hired, waiting: Iterator[Piece]) -> Outcome | None:
         self.busy.remove(worker)
         how = worker.end()
         if not worker.ready:
@@ -134,14 +134,10 @@ class _Crew:
             worker.end()
 
 
-class _Worker:
-    """One process, what it is working on and the thread that listens to it."""
+class Worker:
+    """One process and the thread that listens to it: its messages go to `events`, and None when it is gone."""
 
-    def __init__(self, task: Task, events: _Events, piece: Piece, losses: int) -> None:
-        self.piece = piece
-        self.losses = losses
-        """Workers that died on this piece before this one."""
-        self.ready = False
+    def __init__(self, task: Task, events: Events) -> None:
         path = json.dumps([entry or os.getcwd() for entry in sys.path])
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, path],
@@ -155,18 +151,20 @@ class _Worker:
         self.listener.start()
         self.send({"setup": task.setup, "arguments": list(task.arguments)})
 
-    def _listen(self, events: _Events) -> None:
+    def _listen(self, events: Events) -> None:
         assert isinstance(self.process.stdout, io.BufferedIOBase)
         while (message := wire.receive(self.process.stdout)) is not None:
             events.put((self, message))
         events.put((self, None))
 
     def send(self, message: wire.Message) -> None:
+        """Hand it something; nothing happens if it is gone, which its events say."""
         assert isinstance(self.process.stdin, io.BufferedIOBase)
-        with contextlib.suppress(BrokenPipeError):  # it died; the listener says so
+        with contextlib.suppress(BrokenPipeError):
             wire.send(self.process.stdin, message)
 
     def close(self) -> None:
+        """It will get nothing more, and leaves when it is done."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
@@ -197,3 +195,14 @@ class _Worker:
         if not self.listener.is_alive():
             self.process.stdout.close()
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
+class _Hired(Worker):
+    """A worker and what it is working on."""
+
+    def __init__(self, task: Task, events: Events, piece: Piece, losses: int) -> None:
+        self.piece = piece
+        self.losses = losses
+        """Workers that died on this piece before this one."""
+        self.ready = False
+        super().__init__(task, events)

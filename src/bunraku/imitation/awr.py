@@ -7,15 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Float32
 
-from bunraku.imitation.actor import Actor, critic, parameters_of, set_parameters
+from bunraku.imitation.actor import Actor, critic
 from bunraku.imitation.learner import AWRConfig, check_loss
 from bunraku.imitation.mirror import Mirror
+from bunraku.imitation.network import Adam
 from bunraku.imitation.policy import Normaliser, PolicyConfig
-from bunraku.imitation.rollout import Segment
+from bunraku.imitation.rollout import Segment, minibatches
 
 
 def discounted(
@@ -41,10 +40,16 @@ def weights(
     return better / best if best > 0 else better
 
 
-def weighted_loss(predicted: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
-    """Squared distance from the actions taken, by how good they were."""
+def weighted_loss(
+    predicted: Float[np.ndarray, "rows action"],
+    actions: Float[np.ndarray, "rows action"],
+    advantage: Float[np.ndarray, "rows"],
+) -> tuple[float, Float[np.ndarray, "rows action"]]:
+    """Squared distance from the actions taken, by how good they were, and its gradient with respect to `predicted`."""
     # L = mean(A·(μ(s) − a)²)
-    return (advantage[:, None] * (predicted - actions) ** 2).mean()
+    away = predicted - actions
+    weighted = advantage[:, None] * away
+    return float((weighted * away).mean()), 2 * weighted / away.size
 
 
 class AWR:
@@ -62,11 +67,9 @@ class AWR:
         rng = np.random.default_rng([seed, 0])
         self.cfg = cfg
         self.actor = Actor(observation_size, action_size, policy, rng, mirror)
-        # The loss says nothing about the deviation.
-        self.actor.log_deviation.requires_grad_(False)
         self.critic = critic(observation_size, policy, rng, mirror)
-        self.actor_optimiser = torch.optim.Adam(self.actor.mean.parameters(), cfg.rate, fused=True)
-        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), cfg.rate, fused=True)
+        # The loss says nothing about the deviation.
+        self.actor_optimiser, self.critic_optimiser = Adam(self.actor.mean.parameters), Adam(self.critic.parameters)
 
     def learn(self, segment: Segment, rng: np.random.Generator) -> dict[str, float]:
         """Take what a segment teaches; losses and other numbers of the update, by name."""
@@ -75,70 +78,73 @@ class AWR:
         # One order for states, actions and returns, so that the samples held out are of every episode.
         order = rng.permutation(len(returns))
         observations = self.actor.look(segment.observations.reshape(len(returns), -1)[order])
-        actions = torch.from_numpy(segment.actions.reshape(len(returns), -1)[order])
-        targets = torch.from_numpy(returns[order].astype(np.float32))
+        actions = segment.actions.reshape(len(returns), -1)[order]
+        targets = returns[order].astype(np.float32)
         numbers = self._learn_values(observations, targets, rng)
-        with torch.inference_mode():
-            values = self.critic(observations)[:, 0].numpy().astype(np.float64)
+        values = self.critic(observations)[:, 0].astype(np.float64)
         advantage = weights(returns[order], values)
         loss = 0.0
         # Where nothing was better than expected there is nothing to imitate; Adam's momentum would move the policy.
         if advantage.any():
-            loss = self._learn_policy(observations, actions, torch.from_numpy(advantage.astype(np.float32)), rng)
+            loss = self._learn_policy(observations, actions, advantage.astype(np.float32), rng)
         return {**numbers, "policy_loss": loss, "advantage": float(advantage.mean())}
 
-    def _learn_values(self, observations: Tensor, targets: Tensor, rng: np.random.Generator) -> dict[str, float]:
+    def _learn_values(
+        self,
+        observations: Float32[np.ndarray, "samples observation"],
+        targets: Float32[np.ndarray, "samples"],
+        rng: np.random.Generator,
+    ) -> dict[str, float]:
         cfg = self.cfg
         train = len(targets) - round(cfg.validation * len(targets))
         best, stall, epochs = np.inf, 0, 0
-        kept = [parameter.detach().clone() for parameter in self.critic.parameters()]
+        kept, step = self.critic.parameters.copy(), np.empty_like(self.critic.parameters)
         while epochs < cfg.epochs and stall < cfg.patience:
-            for rows in torch.from_numpy(rng.permutation(train)).split(cfg.minibatch):
-                self.critic_optimiser.zero_grad()
-                ((self.critic(observations[rows])[:, 0] - targets[rows]) ** 2).mean().backward()
-                self.critic_optimiser.step()
+            for rows in minibatches(rng.permutation(train), cfg.minibatch):
+                values, pull = self.critic.traced(observations[rows])
+                pull(2 * (values - targets[rows, None]) / len(rows), step)
+                self.critic_optimiser.descend(step, cfg.rate)
             epochs += 1
             error = self._value_error(observations[train:], targets[train:])
             stall = 0 if error < best else stall + 1
             if error < best:
-                best, kept = error, [parameter.detach().clone() for parameter in self.critic.parameters()]
-        with torch.no_grad():
-            for parameter, value in zip(self.critic.parameters(), kept, strict=True):
-                parameter.copy_(value)
+                best, kept = error, self.critic.parameters.copy()
+        self.critic.parameters[:] = kept
         return {"value_loss": best, "value_epochs": float(epochs)}
 
-    @torch.no_grad()
-    def _value_error(self, observations: Tensor, targets: Tensor) -> float:
+    def _value_error(self, observations: np.ndarray, targets: np.ndarray) -> float:
         error = float(((self.critic(observations)[:, 0] - targets) ** 2).mean())
         check_loss(error)
         return error
 
     def _learn_policy(
-        self, observations: Tensor, actions: Tensor, advantage: Tensor, rng: np.random.Generator
+        self,
+        observations: Float32[np.ndarray, "samples observation"],
+        actions: Float32[np.ndarray, "samples action"],
+        advantage: Float32[np.ndarray, "samples"],
+        rng: np.random.Generator,
     ) -> float:
-        total, count = 0.0, 0
+        losses, step = list[float](), np.empty_like(self.actor.mean.parameters)
         for _ in range(self.cfg.epochs):
-            for rows in torch.from_numpy(rng.permutation(len(actions))).split(self.cfg.minibatch):
-                self.actor_optimiser.zero_grad()
-                loss = weighted_loss(self.actor.mean(observations[rows]), actions[rows], advantage[rows])
-                loss.backward()
-                self.actor_optimiser.step()
-                total, count = total + float(loss.detach()), count + 1
-        check_loss(total)
-        return total / count
+            for rows in minibatches(rng.permutation(len(actions)), self.cfg.minibatch):
+                predicted, pull = self.actor.mean.traced(observations[rows])
+                loss, gradient = weighted_loss(predicted, actions[rows], advantage[rows])
+                pull(gradient, step)
+                self.actor_optimiser.descend(step, self.cfg.rate)
+                losses.append(loss)
+        check_loss(sum(losses))
+        return sum(losses) / len(losses)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how learning goes on, as a copy."""
-        normaliser = self.actor.normaliser
         return {
-            **parameters_of(self.actor, self.actor_optimiser, "actor."),
-            **parameters_of(self.critic, self.critic_optimiser, "critic."),
-            "normaliser": np.concatenate([[normaliser.count], normaliser.mean, normaliser.squares]),
+            **self.actor_optimiser.state("actor"),
+            **self.critic_optimiser.state("critic"),
+            "normaliser": self.actor.normaliser.packed(),
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go back to a state."""
-        set_parameters(self.actor, self.actor_optimiser, "actor.", state)
-        set_parameters(self.critic, self.critic_optimiser, "critic.", state)
-        mean, squares = np.split(state["normaliser"][1:], 2)
-        self.actor.normaliser = Normaliser(float(state["normaliser"][0]), mean, squares)
+        self.actor_optimiser.restore(state, "actor")
+        self.critic_optimiser.restore(state, "critic")
+        self.actor.normaliser = Normaliser.unpacked(state["normaliser"])

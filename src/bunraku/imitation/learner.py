@@ -1,4 +1,4 @@
-"""What the training loop knows of a learner, and the settings of both; without torch, which the learners need."""
+"""What the training loop knows of a learner, and the settings of both."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from bunraku.core.errors import BunrakuError
 from bunraku.imitation.policy import PolicyConfig
 
 if TYPE_CHECKING:
+    from bunraku.compute.assistant import Assistant
+    from bunraku.compute.task import Task
     from bunraku.imitation.actor import Actor
     from bunraku.imitation.rollout import Segment
 
@@ -90,8 +92,6 @@ class TrainConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     awr: AWRConfig = field(default_factory=AWRConfig)
-    flocks: int = 1
-    """The characters are split into so many parts that are simulated apart: as many threads can have work to do."""
     mirror: bool = False
     """Let the policy and its critic treat mirror images alike, where a character and its task are their own."""
 
@@ -119,6 +119,17 @@ class Learner(Protocol):
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go back to a state."""
+        ...
+
+
+@runtime_checkable
+class Assisted(Protocol):
+    """A learner of which another process can do a part."""
+
+    assistant: Assistant | None
+
+    def lend(self) -> Task:
+        """What the assistant is to do."""
         ...
 
 

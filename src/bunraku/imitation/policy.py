@@ -68,6 +68,16 @@ class Normaliser:
         moved = self.mean + (mean - self.mean) * len(rows) / count
         return Normaliser(count, moved, self.squares + squares + between)
 
+    def packed(self) -> Float[np.ndarray, "numbers"]:
+        """As one array, for a checkpoint."""
+        return np.concatenate([[self.count], self.mean, self.squares])
+
+    @staticmethod
+    def unpacked(numbers: Float[np.ndarray, "numbers"]) -> Normaliser:
+        """The opposite of `packed`."""
+        mean, squares = np.split(numbers[1:], 2)
+        return Normaliser(float(numbers[0]), mean, squares)
+
 
 def normalised(
     observation: Float[np.ndarray, "*steps observation"],
@@ -111,16 +121,16 @@ class Policy:
         return {"activation": self.activation, "layout": layout}
 
 
-def activated(x: Float32[np.ndarray, "*batch width"], activation: Activation) -> Float32[np.ndarray, "*batch width"]:
+def activated(x: Float[np.ndarray, "*batch width"], activation: Activation) -> Float[np.ndarray, "*batch width"]:
     """A hidden layer's output."""
     if activation == "relu":
         return np.maximum(x, 0)
     if activation == "tanh":
         return np.tanh(x)
     if activation == "elu":
-        return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+        return np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
     # silu: x·sigmoid(x), the sigmoid by way of tanh, which does not overflow.
-    return x * (np.float32(0.5) * (1 + np.tanh(x / 2)))
+    return x * (0.5 * (1 + np.tanh(x / 2)))
 
 
 def policy_of(arrays: Mapping[str, np.ndarray], prefix: str, description: Mapping[str, Any], owner: str) -> Policy:

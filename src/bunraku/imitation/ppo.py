@@ -6,17 +6,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Float32
-from torch import Tensor, nn
 
-from bunraku.imitation.actor import Actor, critic, parameters_of, set_parameters
+from bunraku.compute.assistant import Assistant
+from bunraku.compute.task import Payload, Task, Work
+from bunraku.imitation.actor import Actor, critic, estimate
 from bunraku.imitation.learner import PPOConfig, check_loss
-from bunraku.imitation.mirror import Mirror
-from bunraku.imitation.policy import Normaliser, PolicyConfig
-from bunraku.imitation.rollout import Segment, at_once, next_values
+from bunraku.imitation.mirror import Mirror, Reflection
+from bunraku.imitation.network import Adam, Network, Symmetric, size
+from bunraku.imitation.policy import Activation, Normaliser, PolicyConfig
+from bunraku.imitation.rollout import Segment, minibatches, next_values
+
+Rows = Float[np.ndarray, "rows"]
+Actions = Float[np.ndarray, "rows action"]
+Spread = Float[np.ndarray, "action"]
 
 
 def advantages(
@@ -39,32 +46,65 @@ def advantages(
     return result
 
 
-def log_density(mean: Tensor, log_deviation: Tensor, actions: Tensor) -> Tensor:
+def log_density(mean: Actions, log_deviation: Spread, actions: Actions) -> Rows:
     """log N(a; μ, σ²), summed over the action's components."""
     # log N(a; μ, σ²) = −(a − μ)²/2σ² − log σ − ½·log 2π
-    z = (actions - mean) * torch.exp(-log_deviation)
-    return (-0.5 * z**2 - log_deviation - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
+    z = (actions - mean) * np.exp(-log_deviation)
+    return -0.5 * np.einsum("ra,ra->r", z, z) - (log_deviation.sum() + 0.5 * math.log(2 * math.pi) * z.shape[1])
 
 
-def divergence(old_mean: Tensor, old_log_deviation: Tensor, mean: Tensor, log_deviation: Tensor) -> Tensor:
+def divergence(old_mean: Actions, old_log_deviation: Spread, mean: Actions, log_deviation: Spread) -> Rows:
     """KL(old ‖ new) of diagonal Gaussians, summed over the action's components."""
     # KL = log(σ/σ_old) + (σ_old² + (μ_old − μ)²)/2σ² − ½
-    spread = torch.exp(2 * old_log_deviation) + (old_mean - mean) ** 2
-    return (log_deviation - old_log_deviation + 0.5 * spread * torch.exp(-2 * log_deviation) - 0.5).sum(dim=-1)
+    spread = np.exp(2 * old_log_deviation) + (old_mean - mean) ** 2
+    return (log_deviation - old_log_deviation + 0.5 * spread * np.exp(-2 * log_deviation) - 0.5).sum(axis=-1)
 
 
-def surrogate_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """The clipped surrogate objective, to be minimised."""
+def surrogate_loss(ratio: Rows, advantage: Rows, clip: float) -> tuple[float, Rows]:
+    """The clipped surrogate objective, to be minimised, and its gradient with respect to the ratios."""
     # L = Ê[min(r·Â, clip(r, 1 − ε, 1 + ε)·Â)]                                (PPO eq. 7)
-    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+    plain, clipped = ratio * advantage, ratio.clip(1 - clip, 1 + clip) * advantage
+    gradient = np.where(plain <= clipped, -advantage / len(ratio), 0.0).astype(ratio.dtype)
+    return -float(np.minimum(plain, clipped).mean()), gradient
 
 
-def critic_loss(value: Tensor, old_value: Tensor, target: Tensor, clip: float) -> Tensor:
-    """Mean squared error of the values; with `clip` > 0 a change beyond it earns nothing."""
-    error = (value - target) ** 2
-    if clip > 0:
-        error = torch.maximum(error, (old_value + (value - old_value).clamp(-clip, clip) - target) ** 2)
-    return error.mean()
+def critic_loss(value: Rows, old_value: Rows, target: Rows, clip: float) -> tuple[float, Rows]:
+    """Mean squared error of the values, and its gradient; with `clip` > 0 a change beyond it earns nothing."""
+    error = value - target
+    if clip <= 0:
+        return float((error**2).mean()), 2 * error / len(error)
+    change = value - old_value
+    bounded = old_value + change.clip(-clip, clip) - target
+    free = (error**2 >= bounded**2) | (abs(change) <= clip)
+    return float(np.maximum(error**2, bounded**2).mean()), np.where(free, 2 * error / len(error), 0).astype(value.dtype)
+
+
+def teach_values(critic: Network, optimiser: Adam, lesson: Mapping[str, np.ndarray], cfg: PPOConfig) -> np.ndarray:
+    """Gradient steps of a critic: a pass over the observations in each of the lesson's orders; the losses."""
+    losses, step = list[float](), np.empty_like(critic.parameters)
+    for order in lesson["orders"]:
+        for rows in minibatches(order, cfg.minibatch):
+            values, pull = critic.traced(lesson["observations"][rows])
+            old_values, targets = lesson["old_values"][rows], lesson["targets"][rows]
+            loss, gradient = critic_loss(values[:, 0], old_values, targets, cfg.value_clip)
+            pull(gradient[:, None], step)
+            optimiser.descend(step, cfg.critic_rate, cfg.greatest_gradient)
+            losses.append(loss)
+    return np.array(losses)
+
+
+def tutor(cfg: dict[str, Any], widths: list[int], activation: Activation, seen: list[list[float]] | None) -> Work:
+    """What an assistant does: teach a critic that is sent to it with its lesson, and send it back."""
+    reflection = None if seen is None else Reflection(np.array(seen[0], np.int64), np.array(seen[1]))
+    net = estimate(tuple(widths), activation, np.zeros(size(widths), np.float32), reflection)
+    optimiser, config = Adam(net.parameters), PPOConfig(**cfg)
+
+    def teach(lesson: Payload) -> Payload:
+        optimiser.restore(lesson, "critic")
+        losses = teach_values(net, optimiser, lesson, config)
+        return optimiser.state("critic") | {"losses": losses}
+
+    return teach
 
 
 def adapted_rate(rate: float, kl: float, cfg: PPOConfig) -> float:
@@ -91,124 +131,128 @@ class PPO:
         cfg: PPOConfig,
         seed: int,
         mirror: Mirror | None = None,
-        threads: int = 1,
     ) -> None:
         rng = np.random.default_rng([seed, 0])
-        self.cfg, self.threads = cfg, threads
+        self.cfg = cfg
+        self.assistant: Assistant | None = None
+        """Teaches the critic beside the policy; what comes out is the same."""
         self.actor = Actor(observation_size, action_size, policy, rng, mirror)
         self.critic = critic(observation_size, policy, rng, mirror)
         self.rate = cfg.rate
-        self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), cfg.rate, fused=True)
-        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), cfg.critic_rate, fused=True)
+        self.actor_optimiser, self.critic_optimiser = Adam(self.actor.parameters), Adam(self.critic.parameters)
+        self._learn_deviation = policy.learn_deviation
+
+    def lend(self) -> Task:
+        """What an assistant of this learner is to do."""
+        net = self.critic.net if isinstance(self.critic, Symmetric) else self.critic
+        seen = self.critic.seen if isinstance(self.critic, Symmetric) else None
+        mirror = None if seen is None else [seen.index.tolist(), seen.sign.tolist()]
+        return Task("bunraku.imitation.ppo:tutor", (asdict(self.cfg), list(net.widths), net.activation, mirror))
 
     def learn(self, segment: Segment, rng: np.random.Generator) -> dict[str, float]:
         """Take what a segment teaches; losses and other numbers of the update, by name."""
         cfg, actor = self.cfg, self.actor
         flat = segment.observations.reshape(-1, segment.observations.shape[-1])
-        actions = torch.from_numpy(segment.actions.reshape(len(flat), -1))
-        with torch.inference_mode():
-            # The policy that acted saw through the normaliser as it was then.
-            old_mean = actor.mean(actor.look(flat))
-            old_log_deviation = actor.log_deviation.clone()
-            old_log_density = log_density(old_mean, old_log_deviation, actions)
+        actions = segment.actions.reshape(len(flat), -1)
+        # The policy that acted saw through the normaliser as it was then.
+        old_mean, old_log_deviation = actor.mean(actor.look(flat)), actor.log_deviation.copy()
+        old_log_density = log_density(old_mean, old_log_deviation, actions)
         actor.learn_to_look(segment.observations)
-        values = self._values(flat).reshape(segment.rewards.shape)
+        observations = actor.look(flat)
+        values = self.critic(observations)[:, 0].astype(np.float64).reshape(segment.rewards.shape)
         after = next_values(segment, values, self._values)
         rewards = cfg.reward_scale * segment.rewards
         advantage = advantages(rewards, values, after, segment.ended, cfg.discount, cfg.trace)
         # The critic's target is Â + V, a λ-return.
-        targets = torch.from_numpy((advantage + values).reshape(-1).astype(np.float32))
-        old_values = torch.from_numpy(values.reshape(-1).astype(np.float32))
+        targets = (advantage + values).reshape(-1).astype(np.float32)
+        old_values = values.reshape(-1).astype(np.float32)
         standard = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        advantage = torch.from_numpy(standard.reshape(-1).astype(np.float32))
-        observations = actor.look(flat)
-        batches = [
-            rows
-            for _ in range(cfg.epochs)
-            for rows in torch.from_numpy(rng.permutation(len(flat))).split(cfg.minibatch)
-        ]
-
-        def learn_policy() -> np.ndarray:
-            losses, last = np.full((len(batches), 2), np.nan), len(batches) - len(batches) // cfg.epochs
-            for i, rows in enumerate(batches):
-                old = (old_mean[rows], old_log_deviation, old_log_density[rows])
-                measured = cfg.adapt == "step" or i >= last
-                losses[i] = self._actor_step(observations[rows], actions[rows], advantage[rows], old, measured)
-            return losses
-
-        def learn_values() -> np.ndarray:
-            steps = [self._critic_step(observations[rows], old_values[rows], targets[rows]) for rows in batches]
-            return np.array(steps)
-
+        advantage = standard.reshape(-1).astype(np.float32)
+        orders = np.stack([rng.permutation(len(flat)) for _ in range(cfg.epochs)])
+        lesson = {"observations": observations, "old_values": old_values, "targets": targets, "orders": orders}
         # Neither net's steps depend on the other's.
-        losses, value_losses = at_once(learn_policy, learn_values, threads=self.threads)
+        if self.assistant is not None:
+            self.assistant.ask(lesson | self.critic_optimiser.state("critic"))
+        losses = self._learn_policy(
+            observations, actions, advantage, (old_mean, old_log_deviation, old_log_density), orders
+        )
+        value_losses = self._learn_values(lesson)
         check_loss(losses[:, 0].sum() + value_losses.sum())
-        kl = float(losses[-(len(batches) // cfg.epochs) :, 1].mean())
+        kl = float(losses[-len(losses) // cfg.epochs :, 1].mean())
         if cfg.adapt == "update" and cfg.target_kl > 0:
             self.rate = adapted_rate(self.rate, kl, cfg)
         numbers = {"surrogate": float(losses[:, 0].mean()), "kl": kl, "value_loss": float(value_losses.mean())}
-        return {**numbers, "rate": self.rate, "deviation": float(actor.log_deviation.detach().exp().mean())}
+        return {**numbers, "rate": self.rate, "deviation": float(np.exp(actor.log_deviation).mean())}
 
     def _values(self, observations: Float32[np.ndarray, "rows observation"]) -> Float[np.ndarray, "rows"]:
-        with torch.inference_mode():
-            return self.critic(self.actor.look(observations))[:, 0].numpy().astype(np.float64)
+        return self.critic(self.actor.look(observations))[:, 0].astype(np.float64)
+
+    def _learn_policy(
+        self,
+        observations: np.ndarray,
+        actions: Actions,
+        advantage: Rows,
+        old: tuple[Actions, Spread, Rows],
+        orders: np.ndarray,
+    ) -> np.ndarray:
+        losses = list[tuple[float, float]]()
+        for epoch, order in enumerate(orders):
+            measured = self.cfg.adapt == "step" or epoch + 1 == len(orders)
+            for rows in minibatches(order, self.cfg.minibatch):
+                seen = (observations[rows], actions[rows], advantage[rows])
+                losses.append(self._actor_step(*seen, (old[0][rows], old[1], old[2][rows]), measured))
+        return np.array(losses)
+
+    def _learn_values(self, lesson: Mapping[str, np.ndarray]) -> np.ndarray:
+        done = self.assistant.answer() if self.assistant is not None else None
+        if done is None:
+            return teach_values(self.critic, self.critic_optimiser, lesson, self.cfg)
+        self.critic_optimiser.restore(done, "critic")
+        return done["losses"]
 
     def _actor_step(
         self,
-        observations: Tensor,
-        actions: Tensor,
-        advantage: Tensor,
-        old: tuple[Tensor, Tensor, Tensor],
+        observations: np.ndarray,
+        actions: Actions,
+        advantage: Rows,
+        old: tuple[Actions, Spread, Rows],
         measured: bool,
     ) -> tuple[float, float]:
         """One gradient step; the loss, and how far the policy had moved before it, if that is `measured`."""
         cfg, actor = self.cfg, self.actor
         old_mean, old_log_deviation, old_log_density = old
-        mean = actor.mean(observations)
+        mean, pull = actor.mean.traced(observations)
         # r = π(a|s)/π_old(a|s)                                               (PPO eq. 6)
-        ratio = torch.exp(log_density(mean, actor.log_deviation, actions) - old_log_density)
-        loss = surrogate_loss(ratio, advantage, cfg.clip)
-        if cfg.entropy > 0:
+        ratio = np.exp(log_density(mean, actor.log_deviation, actions) - old_log_density)
+        loss, gradient = surrogate_loss(ratio, advantage, cfg.clip)
+        # dr/dμ = r·z/σ, dr/dlog σ = r·(z² − 1), z = (a − μ)/σ
+        inverse = np.exp(-actor.log_deviation)
+        z, along = (actions - mean) * inverse, (gradient * ratio)[:, None]
+        step = np.zeros_like(actor.parameters)
+        pull(along * z * inverse, step[: -len(inverse)])
+        if self._learn_deviation:
             # H(N(μ, σ²)) = log σ + ½·log 2πe; the constant does not matter.
-            loss = loss - cfg.entropy * actor.log_deviation.sum()
+            step[-len(inverse) :] = (along * (z * z - 1)).sum(axis=0) - cfg.entropy
         kl = math.nan
         if measured:
-            with torch.no_grad():
-                kl = float(divergence(old_mean, old_log_deviation, mean, actor.log_deviation).mean())
+            kl = float(divergence(old_mean, old_log_deviation, mean, actor.log_deviation).mean())
         if cfg.adapt == "step" and cfg.target_kl > 0:
             self.rate = adapted_rate(self.rate, kl, cfg)
-        self.actor_optimiser.param_groups[0]["lr"] = self.rate
-        _descend(loss, actor, self.actor_optimiser, cfg.greatest_gradient)
-        return float(loss.detach()), kl
-
-    def _critic_step(self, observations: Tensor, old_values: Tensor, targets: Tensor) -> float:
-        loss = critic_loss(self.critic(observations)[:, 0], old_values, targets, self.cfg.value_clip)
-        _descend(loss, self.critic, self.critic_optimiser, self.cfg.greatest_gradient)
-        return float(loss.detach())
+        self.actor_optimiser.descend(step, self.rate, cfg.greatest_gradient)
+        return loss - cfg.entropy * float(actor.log_deviation.sum()), kl
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how learning goes on, as a copy."""
-        normaliser = self.actor.normaliser
         return {
-            **parameters_of(self.actor, self.actor_optimiser, "actor."),
-            **parameters_of(self.critic, self.critic_optimiser, "critic."),
+            **self.actor_optimiser.state("actor"),
+            **self.critic_optimiser.state("critic"),
             "rate": np.array([self.rate]),
-            "normaliser": np.concatenate([[normaliser.count], normaliser.mean, normaliser.squares]),
+            "normaliser": self.actor.normaliser.packed(),
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go back to a state."""
-        set_parameters(self.actor, self.actor_optimiser, "actor.", state)
-        set_parameters(self.critic, self.critic_optimiser, "critic.", state)
+        self.actor_optimiser.restore(state, "actor")
+        self.critic_optimiser.restore(state, "critic")
         self.rate = float(state["rate"][0])
-        mean, squares = np.split(state["normaliser"][1:], 2)
-        self.actor.normaliser = Normaliser(float(state["normaliser"][0]), mean, squares)
-
-
-def _descend(loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer, greatest: float) -> None:
-    # Not the optimiser's, which also writes to the profiler.
-    module.zero_grad()
-    loss.backward()
-    if greatest > 0:
-        nn.utils.clip_grad_norm_(module.parameters(), greatest)
-    optimiser.step()
+        self.actor.normaliser = Normaliser.unpacked(state["normaliser"])

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 
 from bunraku.core.errors import BunrakuError
 from bunraku.imitation.protocol import Environment, Step
 
 Act = Callable[[Float32[np.ndarray, "count observation"]], Float32[np.ndarray, "count action"]]
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,27 +76,9 @@ def _finite(step: Step) -> None:
     raise BunrakuError(f"the environment gave a {what} that is not a finite number; training stopped")
 
 
-def at_once(*work: Callable[[], T], threads: int) -> list[T]:
-    """The results of functions that do not depend on each other, side by side where there are threads for it."""
-    if threads < 2 or len(work) < 2:
-        return [each() for each in work]
-    with ThreadPoolExecutor(min(threads, len(work))) as pool:
-        return [done.result() for done in [pool.submit(each) for each in work]]
-
-
-def joined(segments: Sequence[Segment]) -> Segment:
-    """Segments of as many steps each, their characters side by side."""
-    if len(segments) == 1:
-        return segments[0]
-    names = ("observations", "actions", "rewards", "terminated", "truncated", "next_observations")
-    arrays = {name: np.concatenate([getattr(each, name) for each in segments], axis=1) for name in names}
-    counts = np.array([each.rewards.shape[1] for each in segments])
-    shares = counts / counts.sum()
-    terms = {
-        name: float(sum(share * each.terms[name] for share, each in zip(shares, segments, strict=True)))
-        for name in segments[0].terms
-    }
-    return Segment(**arrays, terms=terms, inference_s=sum(each.inference_s for each in segments))
+def minibatches(order: Int[np.ndarray, "samples"], rows: int) -> Iterator[Int[np.ndarray, "rows"]]:
+    """An order cut into pieces of `rows`, the last of which may be shorter."""
+    return (order[first : first + rows] for first in range(0, len(order), rows))
 
 
 def next_values(

@@ -1,4 +1,4 @@
-"""What a training leaves behind, and how it is read again; without torch."""
+"""What a training leaves behind, and how it is read again."""
 
 from __future__ import annotations
 

@@ -7,25 +7,28 @@ one uninterrupted run with that budget would have been.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bunraku.compute.assistant import Assistant
+from bunraku.compute.threads import one_thread
 from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
 from bunraku.imitation.curve import Line, learning_curve
-from bunraku.imitation.flocks import Flocks
-from bunraku.imitation.learner import Learner
+from bunraku.imitation.learner import Assisted, Learner
 from bunraku.imitation.learner import TrainConfig as TrainConfig
 from bunraku.imitation.policy import policy_of
 from bunraku.imitation.protocol import Environment
-from bunraku.imitation.rollout import Episodes, Segment
+from bunraku.imitation.rollout import Episodes, Segment, collect
 from bunraku.imitation.run import (
     CHECKPOINT,
     CURVE,
@@ -78,28 +81,28 @@ def train(
     """Train, or go on training, in the folder `out`.
 
     `make_environment(count)` makes so many characters side by side. `minutes` stops earlier than `cfg.samples` would
-    and changes nothing else; the same call goes on from there, as it does after a crash. `threads` work side by side on
-    the flocks, and on the nets; the result does not depend on them. A finished run with at least
+    and changes nothing else; the same call goes on from there, as it does after a crash. With two `threads` or more
+    policy and critic learn side by side; the result does not depend on them. A finished run with at least
     `cfg.samples` is returned as it is; one with fewer is continued.
 
     Raises:
         BunrakuError: a setting that cannot be, `out` was made with other settings, a corrupt checkpoint, a reward, an
             observation or a loss that is not finite (the checkpoint is then of the update before).
     """
-    from bunraku.imitation.actor import one_thread
-
     _check(cfg)
-    environment = Flocks(make_environment, cfg.count, cfg.flocks, threads)
+    environment = make_environment(cfg.count)
     settings = _settings(cfg, subject, environment)
     opened = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
     if opened.result is not None and opened.result["samples"] >= cfg.samples:
         return load_run(out)
     if opened.state == "finished" and not (out / CHECKPOINT).is_file():
         raise BunrakuError(f"{out / CHECKPOINT}: is missing; without it the run cannot be continued")
-    with one_thread():
+    # What is not a number is found and named where rewards, observations and losses are looked at.
+    with one_thread(), np.errstate(over="ignore", invalid="ignore"):
         training = _Training(environment, cfg, out, tensorboard)
         training.resume()
-        training.run(minutes, progress)
+        with training.assisted(threads):
+            training.run(minutes, progress)
         training.finish(subject)
     return load_run(out)
 
@@ -118,7 +121,7 @@ def _check(cfg: TrainConfig) -> None:
         raise BunrakuError(f"deviation = {cfg.policy.deviation}: expected more than 0")
 
 
-def _settings(cfg: TrainConfig, subject: Subject, environment: Flocks) -> dict[str, Any]:
+def _settings(cfg: TrainConfig, subject: Subject, environment: Environment) -> dict[str, Any]:
     """Everything that decides how a training goes; not how long."""
     mine = {key: value for key, value in asdict(cfg).items() if key != "samples"}
     layout = [[slot.name, slot.size, slot.unit] for slot in environment.layout]
@@ -127,7 +130,7 @@ def _settings(cfg: TrainConfig, subject: Subject, environment: Flocks) -> dict[s
 
 
 class _Training:
-    def __init__(self, environment: Flocks, cfg: TrainConfig, out: Path, tensorboard: bool) -> None:
+    def __init__(self, environment: Environment, cfg: TrainConfig, out: Path, tensorboard: bool) -> None:
         self.environment, self.cfg, self.out = environment, cfg, out
         self.learner = _learner(cfg, environment)
         self.counts = _Counts()
@@ -136,7 +139,7 @@ class _Training:
         self.best = self.learner.actor.policy(environment.layout)
         self.history: list[dict[str, Any]] = []
         self.events = EventFile(out / EVENTS) if tensorboard else None
-        environment.reset(cfg.seed)
+        self.observation = environment.reset(cfg.seed)
         self._started, self._started_cpu, self._before = time.perf_counter(), time.process_time(), _Counts()
 
     def resume(self) -> None:
@@ -153,6 +156,16 @@ class _Training:
         artifact.write_bytes(self.out / METRICS, lines.encode())
         for entry in self.history:
             self._show(entry)
+
+    @contextlib.contextmanager
+    def assisted(self, threads: int) -> Iterator[None]:
+        """With a process for a part of the learning, if there is a thread for it and the learner can use it."""
+        if threads < 2 or not isinstance(self.learner, Assisted):
+            yield
+            return
+        with Assistant(self.learner.lend()) as self.learner.assistant:
+            yield
+        self.learner.assistant = None
 
     def run(self, minutes: float | None, progress: Progress) -> None:
         """Update until the budget is used up; whatever stops it, the last whole update is kept."""
@@ -195,9 +208,10 @@ class _Training:
 
     def _update(self) -> dict[str, Any]:
         cfg, counts, learner = self.cfg, self.counts, self.learner
-        learning = np.random.default_rng([cfg.seed, _LEARNING, counts.updates])
+        acting, learning = (np.random.default_rng([cfg.seed, kind, counts.updates]) for kind in (_ACTING, _LEARNING))
         steps = cfg.steps or self.environment.episode_steps
-        segment = self.environment.collect(learner.actor.jittered, (cfg.seed, _ACTING, counts.updates), steps)
+        act = partial(learner.actor.jittered, rng=acting)
+        segment, self.observation = collect(self.environment, self.observation, act, steps)
         finished = self._score(segment)
         before = time.perf_counter()
         numbers = learner.learn(segment, learning)
@@ -275,7 +289,7 @@ class _Training:
         counts = _Counts(**unpack(arrays["counts"]))
         self.counts, self._before = counts, _Counts(**unpack(arrays["counts"]))
         self.learner.restore(_under("learner.", arrays))
-        self.environment.restore(_under("environment.", arrays))
+        self.observation = self.environment.restore(_under("environment.", arrays))
         self.best = policy_of(arrays, "best.", self.best.description(), str(file))
         self.episodes = Episodes(arrays["episode_reward"], arrays["episode_steps"])
         self.recent = arrays["recent"]
@@ -297,12 +311,12 @@ def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _learner(cfg: TrainConfig, environment: Flocks) -> Learner:
+def _learner(cfg: TrainConfig, environment: Environment) -> Learner:
     from bunraku.imitation.awr import AWR
     from bunraku.imitation.ppo import PPO
 
     sizes = environment.observation_size, environment.action_size
     mirror = environment.mirror if cfg.mirror else None
     if cfg.algorithm == "ppo":
-        return PPO(*sizes, cfg.policy, cfg.ppo, cfg.seed, mirror, environment.threads)
+        return PPO(*sizes, cfg.policy, cfg.ppo, cfg.seed, mirror)
     return AWR(*sizes, cfg.policy, cfg.awr, cfg.seed, mirror)
