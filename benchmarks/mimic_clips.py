@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, print_table, record
+from record import RESULTS, code, print_table, record
 
 from bunraku import mimic
 from bunraku.core.artifact import write_json
@@ -46,11 +46,16 @@ PAPER = {
 }
 """Million samples and return."""
 
+CARRIED = {"cmu_02_01": ("cmu/02_01.amc", 0.85), "cmu_12_01": ("cmu/12_01.bvh", 0.85)}
+"""Clips of other skeletons, mended and carried over; the return that is asked for here is our own."""
+
 JUDGED = (
     *("samples", "train_wall_seconds", "train_cpu_seconds", "normalized_return", "normalized_return_literal"),
     *("normalized_return_released", "full_episodes", "mean_episode_s", "reward_terms", "yaw_error_deg"),
     *("root_error_m", "saturated", "beyond_limit", "diverged", "times"),
 )
+
+LAST = ("saturated", "beyond_limit", "diverged", "load", "threads", "code")
 
 
 def trained(clip: str, seed: int, asked: argparse.Namespace) -> None:
@@ -58,12 +63,13 @@ def trained(clip: str, seed: int, asked: argparse.Namespace) -> None:
     out = asked.work / f"{clip}_{seed}"
     kept = asked.work / f"{clip}_{seed}.json"
     points: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
-    file = asked.data / "clips" / "deepmimic" / f"humanoid3d_{clip}.txt"
+    place = CARRIED[clip][0] if clip in CARRIED else f"deepmimic/humanoid3d_{clip}.txt"
+    file, mend = asked.data / "clips" / place, asked.mend or clip in CARRIED
     while not _over(clip, points, asked):
         goal = (points[-1]["samples"] if points else 0) + asked.every
         load = os.getloadavg()[0]
-        done = mimic.train("humanoid", out, clip=file, samples=goal, seed=seed, threads=asked.threads, mend=asked.mend)
-        point = {name: done[name] for name in JUDGED} | {"load": load, "threads": asked.threads}
+        done = mimic.train("humanoid", out, clip=file, samples=goal, seed=seed, threads=asked.threads, mend=mend)
+        point = {name: done[name] for name in JUDGED} | {"load": load, "threads": asked.threads, "code": code()}
         if "from_random_moments" in done:
             point["return_from_random_moments"] = done["from_random_moments"]["normalized_return"]
         point["no_action"] = done["controllers"][1]["normalized_return"]
@@ -79,18 +85,23 @@ def _over(clip: str, points: list[dict[str, Any]], asked: argparse.Namespace) ->
     last = points[-1]
     good = last["normalized_return"] >= asked.until and last["full_episodes"] == 1.0
     if asked.until_paper:
-        good = good or last["normalized_return"] >= PAPER[clip][1]
+        good = good or last["normalized_return"] >= _goal(clip)[1]
     return good or last["samples"] >= asked.samples or last["train_cpu_seconds"] >= 60 * asked.minutes
+
+
+def _goal(clip: str) -> tuple[float | None, float]:
+    """The paper's million samples, and the return to reach."""
+    return (None, CARRIED[clip][1]) if clip in CARRIED else PAPER[clip]
 
 
 def rows(work: Path) -> Iterable[dict[str, Any]]:
     """One row for each clip and seed."""
     for kept in sorted(work.glob("*.json")):
         clip, _, seed = kept.stem.rpartition("_")
-        if clip not in PAPER:
+        if clip not in PAPER and clip not in CARRIED:
             continue
         points = json.loads(kept.read_text())
-        million, goal = PAPER[clip]
+        million, goal = _goal(clip)
         best = max(points, key=lambda point: point["normalized_return"])
         reached = next((point for point in points if point["normalized_return"] >= goal), None)
         yield {
@@ -107,13 +118,13 @@ def rows(work: Path) -> Iterable[dict[str, Any]]:
             "CPU minutes": points[-1]["train_cpu_seconds"] / 60,
             "paper reached at Msamples": reached and reached["samples"] / 1e6,
             "and CPU minutes": reached and reached["train_cpu_seconds"] / 60,
-            "share of the paper's samples": reached and reached["samples"] / 1e6 / million,
+            "share of the paper's samples": reached and million and reached["samples"] / 1e6 / million,
             "no action": points[-1]["no_action"],
             "kinematic PD": points[-1]["kinematic_pd"],
             "curve": [[point[name] for name in ("samples", "normalized_return", "full_episodes", "train_wall_seconds")]
                       for point in points],
             "terms": points[-1]["reward_terms"],
-            "last": {name: points[-1][name] for name in ("saturated", "beyond_limit", "diverged", "load", "threads")},
+            "last": {name: points[-1][name] for name in LAST if name in points[-1]},
         }  # fmt: skip
 
 
@@ -134,7 +145,7 @@ def report(asked: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", nargs="+", choices=sorted(PAPER))
+    parser.add_argument("clips", nargs="+", choices=sorted({**PAPER, **CARRIED}))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--samples", type=int, default=20_000_000)
