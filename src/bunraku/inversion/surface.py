@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 PAIRS = 400_000  # point and triangle pairs that are looked at together
 NEAREST = 4  # triangles (by their middles) whose distance bounds the search
@@ -115,7 +119,7 @@ class Surface:
         return middles, np.linalg.norm(self.corners - middles[:, None], axis=2).max(axis=1)
 
     @cached_property
-    def _trees(self) -> list[tuple[object, np.ndarray, float]]:
+    def _trees(self) -> list[tuple[cKDTree, np.ndarray, float]]:
         """Triangles in classes of which each is at most twice as large as the one before: tree, members, largest r."""
         from scipy.spatial import cKDTree
 
@@ -125,7 +129,7 @@ class Surface:
         return [(cKDTree(middles[members]), members, float(radii[members].max())) for members in classes]
 
     @cached_property
-    def _all(self) -> object:
+    def _all(self) -> cKDTree:
         from scipy.spatial import cKDTree
 
         return cKDTree(self._middles[0])
@@ -133,7 +137,7 @@ class Surface:
     def _first(self, points: np.ndarray) -> _Reached:
         """The closest of the few triangles whose middles are nearest."""
         count = min(NEAREST, len(self.faces))
-        _, near = self._all.query(points, k=count)  # pyright: ignore[reportAttributeAccessIssue]
+        _, near = self._all.query(points, k=count)
         near = np.asarray(near).reshape(len(points), count)
         reached = _Reached(np.zeros(len(points), np.int64), np.zeros((len(points), 3)), np.full(len(points), np.inf))
         for column in near.T:
@@ -141,12 +145,10 @@ class Surface:
         return reached
 
     def _improve(
-        self, points: np.ndarray, part: slice, reached: _Reached, tree: object, members: np.ndarray, radius: float
+        self, points: np.ndarray, part: slice, reached: _Reached, tree: cKDTree, members: np.ndarray, radius: float
     ) -> None:
         bound = reached.distance[part] + radius
-        found = tree.query_ball_point(  # pyright: ignore[reportAttributeAccessIssue]
-            points[part], bound, return_sorted=False
-        )
+        found = tree.query_ball_point(points[part], bound, return_sorted=False)
         counts = np.fromiter((len(listed) for listed in found), np.int64, len(found))
         index = np.arange(part.start, part.stop)
         ends = np.cumsum(counts)
