@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from bunraku.core.keys import hermite, hermite_weights
 
-SLOPE_PRIOR = 1e-4  # weight of "slopes are the curve's own" in the sum of squares, where a frame has about 1
+SLOPE_PRIOR = 1e-8  # weight of "slopes are the curve's own" in the sum of squares, where a frame has about 1
 PIN = 1e6  # weight of what is known already
 BAND = 5  # two neighbouring keys have at most 6 unknowns: a value and two slopes each
 
@@ -36,6 +36,12 @@ class Shape:
     def error(self, fitted: Float[np.ndarray, "frames columns"]) -> Float[np.ndarray, "frames"]:
         """About how far the mesh would stray in each frame, were these the only curves."""
         return np.sqrt(((self.gain * (fitted - self.values)) ** 2).sum(axis=1))
+
+    @property
+    def jump(self) -> Bool[np.ndarray, "frames"]:
+        """Both sides of a jump: corners side by side."""
+        beside = np.pad(self.corner, 1)
+        return self.corner & (beside[:-2] | beside[2:])
 
     def between(self, first: int, last: int) -> Shape:
         """The part from one frame to another, both included."""
@@ -109,7 +115,7 @@ def fit(shape: Shape, frames: Int[np.ndarray, "keys"], pins: Pins | None = None)
     for unknowns, known, weight in (*_own_slopes(shape, plan, frames), *(pins.rows(plan) if pins else ())):
         np.add.at(bands[0], unknowns, weight)
         np.add.at(right, unknowns, weight * known)
-    bands[0] += 1e-9 * SLOPE_PRIOR  # slopes beyond the first and the last key, which nothing sees
+    bands[0] += 1e-14  # slopes beyond the first and the last key, which nothing sees
     solved = solveh_banded(bands, right, lower=True, check_finite=False)
     slopes = np.concatenate([solved, np.zeros((1, right.shape[1]))])  # −1 takes the last row
     return _bounded(shape, frames, solved[plan.value], slopes[plan.slope_in], slopes[plan.slope_out])

@@ -55,12 +55,14 @@ def pruned(shape: Shape, found: Fit, budget: Float[np.ndarray, "frames"]) -> Fit
     """Without the keys that the budget does not need, those that matter least first. Each is tried by a fit of its
     neighbourhood alone, so that the cost grows with the number of keys and not with its square.
     """
-    work = _Work(shape, found, budget)
+    work, jump = _Work(shape, found, budget), shape.jump
     inner = range(1, len(found.frames) - 1)
     cost = np.array([work.without(k).share for k in inner])
     for place in np.argsort(cost, kind="stable"):
         if cost[place] > 4:
             break  # its neighbours' going does not make it less needed
+        if jump[found.frames[place + 1]]:
+            continue  # a segment across a jump would ring between its frames, whatever it does at them
         trial = work.without(int(place) + 1)
         if trial.share <= 1:
             work.accept(int(place) + 1, trial)

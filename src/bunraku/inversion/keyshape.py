@@ -30,6 +30,8 @@ class Sensitivity:
     """Distance that the vertex that moves most moves per unit of the control."""
     touched: Bool[np.ndarray, "controls vertices"]
     """Vertices that a control moves as much as nearly any other."""
+    asked: int
+    """Evaluations of the rig that this took, where it does not know its derivatives."""
 
 
 def sensitivity(
@@ -40,6 +42,9 @@ def sensitivity(
 ) -> Sensitivity:
     """From derivatives at a few poses of the shot, interpolated between them; 0 for controls that do not move."""
     frames, count = values.shape
+    gain, touched = np.zeros((frames, count)), np.zeros((count, len(rig.neutral)), bool)
+    if len(moving) == 0:
+        return Sensitivity(gain, touched, 0)
     derivable = rig if isinstance(rig, DifferentiableRig) else FiniteDifferences(rig, difference_step(rig))
     reduced = derivable.reduce()
     poses = min(frames, POSES + frames // FRAMES_PER_POSE)
@@ -48,16 +53,16 @@ def sensitivity(
     share = np.zeros((len(moving), len(rig.neutral)))
     for row, frame in enumerate(at):
         _, rows = reduced.linearize(values[frame : frame + 1])
-        moved = np.linalg.norm(unproject(reduced, rows[0, moving]) - reduced.origin, axis=2)
+        moved = np.linalg.norm(unproject(reduced, rows[0, moving].astype(np.float64)) - reduced.origin, axis=2)
         peak[row] = moved.max(axis=1)
         share = np.maximum(share, moved)
-    gain, touched = np.zeros((frames, count)), np.zeros((count, len(rig.neutral)), bool)
     floor = tolerance / (STRAY * rig.spec.range)
     for column, control in enumerate(moving):
         own = np.interp(np.arange(frames), at, peak[:, column])
         gain[:, control] = np.maximum(own, floor[control])
         touched[control] = share[column] >= TOUCHED * max(float(share[column].max()), 1e-300)
-    return Sensitivity(gain, touched)
+    asked = 0 if derivable is rig else 1 + len(at) * (count + 1)
+    return Sensitivity(gain, touched, asked)
 
 
 def together(spec: ControlSpec, moving: Int[np.ndarray, "moving"]) -> list[Int[np.ndarray, "columns"]]:

@@ -76,7 +76,7 @@ def simplify(
         for columns in together(rig.spec, smooth)
     ]
     groups = [part for group in groups for part in _without_rest(group, rig.spec, values, seen, tolerance)]
-    meshes = _Meshes(rig, values)
+    meshes = _Meshes(rig, values, seen.asked)
     fits = _within_tolerance(groups, meshes, values, tolerance, cfg.rounds, progress)
     keyed = _keyed(rig.spec, solved, values, groups, fits, switches)
     return _measured(keyed, rig.spec, meshes, len(moving), tolerance)
@@ -131,8 +131,8 @@ def _is_switch(spec: ControlSpec, curve: Float[np.ndarray, "frames"]) -> bool:
 class _Meshes:
     """The meshes of the per-frame curves to compare with, kept where they fit."""
 
-    def __init__(self, rig: Rig, values: Float[np.ndarray, "frames controls"]) -> None:
-        self.rig, self.values, self.asked = rig, values, 0
+    def __init__(self, rig: Rig, values: Float[np.ndarray, "frames controls"], asked: int) -> None:
+        self.rig, self.values, self.asked = rig, values, asked
         self.kept: dict[int, np.ndarray] = {}
         self.keep = values.shape[0] * rig.neutral.size * 4 <= KEPT_BYTES
 
