@@ -31,6 +31,19 @@ def test_a_take_comes_back_as_it_was(tmp_path):
     assert "versions" in back.provenance
 
 
+def test_largest_errors_are_kept_where_they_are_known(tmp_path):
+    solved = curves(["jaw"], np.zeros((2, 1)))
+    arrays = (np.zeros(2), np.zeros(3), np.eye(3, 4))
+    for name, largest in {"old": (), "new": (np.array([1.0, 2]), np.array([3.0, 4, 5]))}.items():
+        take = Take(solved, Metrics({}, {}), *arrays, {}, {}, *largest)
+        artifact.open_output(tmp_path / name, KIND, {})
+        save_take(tmp_path / name, take)
+    assert load_take(tmp_path / "old").frame_max is None
+    assert load_take(tmp_path / "old").vertex_max is None
+    np.testing.assert_array_equal(load_take(tmp_path / "new").frame_max, [1, 2])
+    np.testing.assert_array_equal(load_take(tmp_path / "new").vertex_max, [3, 4, 5])
+
+
 def test_an_unfinished_take_is_refused(tmp_path):
     artifact.open_output(tmp_path / "t", KIND, {})
     with pytest.raises(BunrakuError, match="not finished"):

@@ -3,7 +3,7 @@ import pytest
 
 from bunraku.core.controls import control_spec
 from bunraku.core.mesh_sequence import mesh_sequence
-from bunraku.inversion import evaluate as module
+from bunraku.inversion import misfit as module
 from bunraku.inversion.account import Observability
 from bunraku.inversion.evaluate import control_error, evaluate, roughness
 from small_rigs import Linear
@@ -45,6 +45,8 @@ def test_every_metric_by_hand():
     assert values["control_error"] == pytest.approx((1 / 10 + 0.01 / 2 + 0.5 / 2) / 6)
     np.testing.assert_allclose(found.frame_error, distances.mean(axis=1))
     np.testing.assert_allclose(found.vertex_error, distances.mean(axis=0))
+    np.testing.assert_allclose(found.frame_max, [0, 1, 0.5])
+    np.testing.assert_allclose(found.vertex_max, [1, 0.5])
     assert found.metrics.units["mean_vertex_error"] == "rig unit"
 
 
@@ -59,6 +61,8 @@ def test_what_is_missing_is_counted_and_left_out():
     assert found.metrics["max_vertex_error"] == pytest.approx(0.4)
     np.testing.assert_allclose(found.frame_error, [0.1, 0.4, 0])
     np.testing.assert_allclose(found.vertex_error, [0, 0.3])
+    np.testing.assert_allclose(found.frame_max, [0.2, 0.4, 0])
+    np.testing.assert_allclose(found.vertex_max, [0, 0.4])
     assert "control_error" not in found.metrics.values
     assert "unobservable" not in found.metrics.values
 
@@ -67,7 +71,7 @@ def test_long_shots_are_measured_in_parts(monkeypatch):
     controls = np.stack([np.linspace(0, 10, 7), np.zeros(7)], axis=1)
     shot = mesh_sequence(np.repeat(rig().neutral[None], 7, axis=0))
     whole = evaluate(rig(), shot, controls)
-    monkeypatch.setattr(module, "POSES_AT_ONCE", 2)
+    monkeypatch.setattr(module, "BATCH_BYTES", 2 * 24 * 2)
     assert evaluate(rig(), shot, controls).metrics == whole.metrics
 
 

@@ -29,6 +29,10 @@ class Take:
     """From the capture's space to the rig's: y = A·x + b as [A | b]."""
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    frame_max: Float[np.ndarray, "frames"] | None = None
+    """Largest vertex distance per frame; None in takes of earlier versions."""
+    vertex_max: Float[np.ndarray, "vertices"] | None = None
+    """Largest distance per vertex; None likewise."""
 
 
 KIND = "take"
@@ -42,6 +46,8 @@ def save_take(path: Path, take: Take) -> None:
         "vertex_error": take.vertex_error,
         "alignment": take.alignment,
     }
+    largest = {"frame_max": take.frame_max, "vertex_max": take.vertex_max}
+    arrays |= {name: array for name, array in largest.items() if array is not None}
     description = {
         "names": list(take.curves.names),
         "fps": [take.curves.fps.numerator, take.curves.fps.denominator],
@@ -73,4 +79,6 @@ def load_take(path: Path) -> Take:
         stored.arrays["alignment"],
         stored.manifest["settings"],
         stored.manifest["provenance"],
+        stored.arrays.get("frame_max"),
+        stored.arrays.get("vertex_max"),
     )

@@ -13,9 +13,9 @@ from bunraku.core.metrics import Metrics, MetricValue
 from bunraku.core.rig import Rig, diagonal
 from bunraku.core.rotations import geodesic_angle, quat_from_rotvec
 from bunraku.inversion.account import Observability
+from bunraku.inversion.misfit import misfit
 
 ACTIVE = 0.02  # of its range: a control further from neutral counts as active
-POSES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,13 @@ class Evaluation:
 
     metrics: Metrics
     frame_error: Float[np.ndarray, "frames"]
+    """Mean distance per frame; 0 where nothing was captured."""
     vertex_error: Float[np.ndarray, "vertices"]
+    """Mean distance per vertex; 0 where it was never captured."""
+    frame_max: Float[np.ndarray, "frames"]
+    """Largest distance per frame; 0 likewise."""
+    vertex_max: Float[np.ndarray, "vertices"]
+    """Largest distance per vertex; 0 likewise."""
 
 
 def evaluate(
@@ -40,18 +46,17 @@ def evaluate(
 
     Controls that `seen_by` says are not determined (None: not known) are named, and left out of the control error.
     """
-    distance = _distances(rig, capture, controls)
-    seen = np.isfinite(distance)
+    found = misfit(rig, capture, controls)
     values: dict[str, MetricValue] = {
         "frames": capture.frames,
         "vertices": capture.vertex_count,
         "controls": len(rig.spec),
         "missing_vertices": capture.missing,
-        "mean_vertex_error": float(distance[seen].mean()),
-        "p95_vertex_error": float(np.percentile(distance[seen], 95)),
-        "max_vertex_error": float(distance[seen].max()),
+        "mean_vertex_error": found.mean_error,
+        "p95_vertex_error": found.p95_error,
+        "max_vertex_error": found.max_error,
     }
-    values["relative_error"] = float(distance[seen].mean()) / diagonal(rig.neutral)
+    values["relative_error"] = found.mean_error / diagonal(rig.neutral)
     values["roughness"] = roughness(rig.spec, controls)
     away = np.abs(controls - rig.spec.neutral) > ACTIVE * rig.spec.range
     values["active_controls"] = float(away.sum(axis=1).mean())
@@ -62,28 +67,13 @@ def evaluate(
         values["interchangeable"] = _named(rig.spec, seen_by.interchangeable)
     if true_controls is not None:
         values["control_error"] = control_error(rig.spec, controls, true_controls, determined)
-    count = seen.sum(axis=0)
-    total = np.where(seen, distance, 0.0)
-    frame_error = total.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     length = {f"{which}_vertex_error": "rig unit" for which in ("mean", "p95", "max")}
-    return Evaluation(Metrics(values, length), frame_error, total.sum(axis=0) / np.maximum(count, 1))
+    arrays = (found.frame_error, found.vertex_error, found.frame_max, found.vertex_max)
+    return Evaluation(Metrics(values, length), *(np.nan_to_num(array, nan=0.0) for array in arrays))
 
 
 def _named(spec: ControlSpec, which: Bool[np.ndarray, "controls"]) -> list[str]:
     return [name for name, chosen in zip(spec.names, which, strict=True) if chosen]
-
-
-def _distances(
-    rig: Rig, capture: MeshSequence, controls: Float[np.ndarray, "frames controls"]
-) -> Float[np.ndarray, "frames vertices"]:
-    """Euclidean distances, NaN where the capture has nothing; in batches, since a long shot's mesh need not fit."""
-    out = np.empty((capture.frames, capture.vertex_count))
-    for start in range(0, capture.frames, POSES_AT_ONCE):
-        part = slice(start, start + POSES_AT_ONCE)
-        out[part] = np.linalg.norm(rig.evaluate(controls[part]) - capture.vertices[part], axis=2)
-    if capture.valid is not None:
-        out[~capture.valid] = np.nan
-    return out
 
 
 def roughness(spec: ControlSpec, controls: Float[np.ndarray, "frames controls"]) -> float:
