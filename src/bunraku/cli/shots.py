@@ -1,0 +1,78 @@
+"""`bunraku rig invert-many`: a folder full of captures into a folder full of takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from bunraku.cli.command import Command, Switch, patterns
+from bunraku.core.progress import Progress
+
+Flat = arg(name="")
+
+
+def invert_many() -> type[Command]:
+    """`bunraku rig invert-many`."""
+    from bunraku.inversion.invert import InvertConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class InvertMany(Command):
+        """Control curves for many captures of one rig: one approximation for all, a take for each, a table of all.
+
+        The same command again goes on where it was stopped, and with more captures adds theirs. Shots that fail do not
+        stop the others; the status is then 2.
+        """
+
+        rig: Positional[str]
+        """The rig: see `bunraku rig describe`."""
+        captures: Positional[tuple[Path, ...]]
+        """The captures; each becomes the take OUT/NAME."""
+        out: Path
+        """The folder of takes to write, with summary.json and summary.csv."""
+        model: Path | None = None
+        """An approximation from `bunraku rig fit`; without it one is made for all shots if that pays."""
+        workers: int = 1
+        """Processes that invert shots (and sample the rig)."""
+        controls: str = ""
+        """What is solved for: names and shell patterns between commas, or a file; the rest stays at neutral."""
+        device: str = "cpu"
+        """cpu, cuda, or another device of PyTorch's."""
+        overwrite: Switch = False
+        """Replace takes that were made with other settings."""
+        cfg: Annotated[InvertConfig, Flat] = field(default_factory=InvertConfig)
+
+        def run(self, progress: Progress) -> Mapping[str, Any]:
+            from bunraku import api
+
+            return api.invert_many(
+                self.captures,
+                self.rig,
+                self.out,
+                self.cfg,
+                model=self.model,
+                controls=patterns(self.controls),
+                device=self.device,
+                workers=self.workers,
+                overwrite=self.overwrite,
+                progress=progress,
+            )
+
+        def show(self, result: Mapping[str, Any]) -> None:
+            from bunraku.cli.show import print_rows, print_values
+
+            whole = all(row["reason"] is None for row in result["shots"])
+            print_rows(
+                "shots", [{k: v for k, v in row.items() if k != "reason" or not whole} for row in result["shots"]]
+            )
+            print_values({name: value for name, value in result.items() if name != "shots"})
+
+        def verdict(self, result: Mapping[str, Any]) -> str | None:
+            failed = [f"{row['shot']} ({row['reason']})" for row in result["shots"] if row["state"] == "failed"]
+            if not failed:
+                return None
+            more = f", … ({len(failed) - 3} more)" if len(failed) > 3 else ""
+            return f"{len(failed)} of {len(result['shots'])} shots failed: {', '.join(failed[:3])}{more}"
+
+    return InvertMany
