@@ -3,6 +3,7 @@
 The command line is a thin coat over these; scripts use them as they are. Importing this package loads nothing heavy.
 """
 
+from bunraku.api.accounts import account as account
 from bunraku.api.clips import check_clip as check_clip
 from bunraku.api.clips import convert_clip as convert_clip
 from bunraku.api.clips import open_clip as open_clip

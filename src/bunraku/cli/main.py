@@ -21,6 +21,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("rig", "fit"): ("bunraku.cli.rig:fit", "a differentiable approximation from samples"),
     ("rig", "invert"): ("bunraku.cli.rig:invert", "a captured mesh sequence into control curves"),
     ("rig", "evaluate"): ("bunraku.cli.rig:evaluate", "the metrics of a take, again, on the true rig"),
+    ("rig", "account"): ("bunraku.cli.account:account", "what the capture could tell, and where the error is from"),
     ("rig", "export"): ("bunraku.cli.rig:export", "a take or model in a format for other programs"),
     ("clip", "check"): ("bunraku.cli.clip:check", "what is wrong with a clip, and what mending would do about it"),
     ("clip", "convert"): ("bunraku.cli.clip:convert", "a clip in another format, mended, on another character"),
