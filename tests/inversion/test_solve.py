@@ -135,7 +135,7 @@ def test_bounds_that_floating_point_cannot_scale_to_are_met_all_the_same():
 def test_a_frame_or_two_are_a_shot(frames):
     rig = limbed_rig()
     true = motion(rig, frames)
-    for cfg in (SolveConfig(), SolveConfig(smooth=1e-3), SolveConfig(huber=2)):
+    for cfg in (SolveConfig(), SolveConfig(smooth=1e-3), SolveConfig(robust="huber")):
         np.testing.assert_allclose(solve(rig, capture(rig, true), cfg).controls, true, atol=1e-6)
 
 
@@ -155,7 +155,7 @@ def test_a_whole_missing_frame_is_bridged_with_smoothness_or_without():
     mesh[3] = np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for cfg in (SolveConfig(), SolveConfig(huber=2), SolveConfig(smooth=1e-3)):
+        for cfg in (SolveConfig(), SolveConfig(robust="huber"), SolveConfig(smooth=1e-3)):
             found = solve(rig, mesh_sequence(mesh), cfg).controls
             np.testing.assert_allclose(found, true, atol=1e-6)  # a straight line has no second difference
 
@@ -194,7 +194,7 @@ def test_vertices_that_do_not_count_do_not_matter_and_others_count_by_their_weig
         np.testing.assert_allclose(found[frame], np.linalg.lstsq(system, right, rcond=None)[0], atol=1e-5)
 
 
-def test_huber_beats_least_squares_where_some_vertices_are_far_off():
+def test_robust_losses_beat_least_squares_where_some_vertices_are_far_off():
     rig = limbed_rig()
     true = motion(rig)
     dirty = rig.evaluate(true)
@@ -202,9 +202,15 @@ def test_huber_beats_least_squares_where_some_vertices_are_far_off():
     dirty += 1e-3 * rng.normal(size=dirty.shape)
     off = rng.random(dirty.shape[:2]) < 0.08
     dirty[off] += 0.5 * rng.normal(size=(off.sum(), 3))
-    plain = np.abs(solve(rig, mesh_sequence(dirty)).controls - true).mean()
-    robust = np.abs(solve(rig, mesh_sequence(dirty), SolveConfig(huber=2)).controls - true).mean()
-    assert robust < plain / 5
+
+    def error(robust):
+        cfg = SolveConfig(robust=robust, smooth=0.0)
+        return np.median(np.abs(solve(rig, mesh_sequence(dirty), cfg).controls - true))
+
+    # A limb of fourteen vertices may have half of them far off, and is then lost to any loss: hence the median.
+    assert error("huber") < error("none") / 40
+    assert error("geman-mcclure") < error("none") / 40
+    assert error("auto") == error("geman-mcclure")
 
 
 def dense_shot(rig, wanted, smooth, bounds=None):
@@ -337,14 +343,14 @@ def test_frames_in_another_valley_are_rescued_by_their_neighbours():
 def test_solving_twice_gives_identical_controls():
     rig = limbed_rig()
     noisy = capture(rig, motion(rig), noise=0.01)
-    for cfg in (SolveConfig(), SolveConfig(smooth=1e-2, huber=2, sparse=1e-3)):
+    for cfg in (SolveConfig(), SolveConfig(smooth=1e-2, robust="huber", sparse=1e-3)):
         np.testing.assert_array_equal(solve(rig, noisy, cfg).controls, solve(limbed_rig(), noisy, cfg).controls)
 
 
 def test_the_size_of_batches_does_not_matter(monkeypatch):
     rig = limbed_rig()
     noisy = capture(rig, motion(rig, 9), noise=0.01)
-    for cfg in (SolveConfig(), SolveConfig(smooth=1e-2, huber=2)):
+    for cfg in (SolveConfig(), SolveConfig(smooth=1e-2, robust="huber")):
         whole = solve(rig, noisy, cfg).controls
         with monkeypatch.context() as patch:
             patch.setattr(module, "BATCH_BYTES", 1)

@@ -10,8 +10,8 @@ def box_step(
     hessian: Float[np.ndarray, "batch controls controls"],
     gradient: Float[np.ndarray, "batch controls"],
     u: Float[np.ndarray, "batch controls"],
-    lower: Float[np.ndarray, "controls"],
-    upper: Float[np.ndarray, "controls"],
+    lower: Float[np.ndarray, "*#rows controls"],
+    upper: Float[np.ndarray, "*#rows controls"],
     damping: Float[np.ndarray, "batch"],
 ) -> tuple[Float[np.ndarray, "batch controls"], Float[np.ndarray, "batch"]]:
     """The damped step δ that keeps lower ≤ u + δ ≤ upper, and the decrease of the cost that the quadratic model

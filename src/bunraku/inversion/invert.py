@@ -10,24 +10,29 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from bunraku.compute.attempt import attempt
 from bunraku.compute.threads import one_thread
 from bunraku.core import artifact
 from bunraku.core.controls import ControlSpec
 from bunraku.core.curves import Curves, curves
 from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import MeshSequence
-from bunraku.core.metrics import Metrics
+from bunraku.core.metrics import Metrics, MetricValue
 from bunraku.core.progress import Progress, silent
+from bunraku.core.reduced import project
 from bunraku.core.rig import DifferentiableRig, Restricted, Rig
 from bunraku.core.take import Take
 from bunraku.inversion.account import Observability, observability
 from bunraku.inversion.align import IDENTITY, Alignment, align, moved
 from bunraku.inversion.approximation import Approximation
+from bunraku.inversion.discrete import switched
 from bunraku.inversion.encoder import Encoder, EncoderConfig, load_encoder, save_encoder, train_encoder
 from bunraku.inversion.evaluate import evaluate
+from bunraku.inversion.guidance import Instructions, Limits, limits
+from bunraku.inversion.pairs import cancelling_pairs, mirrored_pairs, named_pairs
 from bunraku.inversion.problem import vertex_weights
-from bunraku.inversion.refine import FiniteDifferences, RefineConfig, difference_step, refine
-from bunraku.inversion.solve import SolveConfig, continuous_branch, solve
+from bunraku.inversion.refine import Evaluate, FiniteDifferences, RefineConfig, difference_step, refine
+from bunraku.inversion.solve import Solution, SolveConfig, continuous_branch, solve
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,20 @@ class InvertConfig:
     """The direct solver, or a network trained to answer this shot (the published method) before the refinement."""
     refine: int = 8
     """True evaluations per frame that a rig without derivatives is asked after the approximation's answer."""
-    smooth: float = 0.0
-    """Weight of smoothness over the whole shot: the relative error that a second difference of one range may cost."""
+    smooth: float | Literal["auto"] = "auto"
+    """Weight of smoothness over the whole shot: the relative error that a second difference of one range may cost;
+    auto: each curve as smooth as the capture's own noise says, 0: frame by frame.
+    """
     neutral: float = 0.0
     """Weight of the prior that controls rest at neutral."""
-    sparse: float = 0.0
-    """Weight of the prior that few controls are active."""
-    huber: float = 0.0
-    """Vertices further off than so many times the typical residual count less; 2 is usual for dirty captures, 0 off."""
+    sparse: float | Literal["auto"] = "auto"
+    """Weight of the prior that few controls are active; auto: what noise alone explains is exactly neutral."""
+    robust: Literal["auto", "none", "huber", "geman-mcclure"] = "auto"
+    """What becomes of vertices that are far off; auto: they lose their say where there are any."""
+    symmetric: float = 0.0
+    """Weight of the prior that mirrored twins, found by mirroring the rig or named in the instructions, move alike."""
+    cancelling: float = 0.0
+    """Weight of the prior that of two controls that undo each other one rests."""
     align: Literal["auto", "none"] = "auto"
     """Whether a capture in other axes, units or places is mended, or solved as given with a warning."""
     seed: int = 0
@@ -54,7 +65,7 @@ class InvertConfig:
     @property
     def solver(self) -> SolveConfig:
         """What of it the solver is told."""
-        return SolveConfig(neutral=self.neutral, sparse=self.sparse, smooth=self.smooth, huber=self.huber)
+        return SolveConfig(neutral=self.neutral, sparse=self.sparse, smooth=self.smooth, robust=self.robust)
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,7 @@ def invert(
     approximation: Approximation | None = None,
     encoder: Encoder | None = None,
     encoder_out: Path | None = None,
+    instructions: Instructions | None = None,
     true_curves: Curves | None = None,
     sampled: int = 0,
     progress: Progress = silent,
@@ -132,7 +144,8 @@ def invert(
     With an `approximation` (of the same controls) the solve runs on it and `cfg.refine` true evaluations per frame
     follow; without, on the rig itself: by its derivatives, or by finite differences. An `encoder` is a first guess for
     the solver; with the method "encoder" it is the answer before the refinement, and is trained on this capture (and
-    kept in `encoder_out`) when none is given. `true_curves` only serve the control error that is reported; `sampled`
+    kept in `encoder_out`) when none is given. `instructions` are kept to exactly. `true_curves` only serve the control
+    error that is reported; `sampled`
     are evaluations already spent on the approximation.
 
     Raises:
@@ -150,14 +163,21 @@ def invert(
             assert approximation is not None, "an encoder is trained through an approximation"
             encoder = encoder or _trained(approximation, aligned, cfg, encoder_out, progress)
         start = None if encoder is None else encoder.encode(aligned.vertices, vertex_weights(aligned))
-        controls, solving = start, 0
-        if cfg.method == "solve" or controls is None:
-            solution = solve(on, aligned, cfg.solver, start=start, progress=progress)
-            controls, solving = solution.controls, solution.evaluations if on is rig else 0
+        task = _Task(on, aligned, cfg, *_wanted(on, aligned, cfg, instructions or Instructions(), progress))
+        solved = task.solve(start, None, progress) if cfg.method == "solve" or start is None else None
+        controls = solved.controls if solved is not None else start
+        assert controls is not None
+        solving = solved.evaluations if solved is not None and on is rig else 0
         if approximation is not None and on is not rig:
-            refining = RefineConfig(cfg.refine, cfg.neutral)
-            controls = refine(counted.evaluate, approximation, aligned, controls, refining, progress=progress).controls
-            controls = continuous_branch(rig.spec, controls)
+            if solved is None or solved.smoothness is None:
+                refining = RefineConfig(cfg.refine, cfg.neutral)
+                controls = refine(
+                    counted.evaluate, approximation, aligned, controls, refining, limits=task.limits, progress=progress
+                ).controls
+                controls = continuous_branch(rig.spec, controls)
+            else:
+                solved = task.corrected(counted.evaluate, solved, progress)
+                controls = solved.controls
         spent = costs.spent(counted.asked + sampled + solving)
         seen_by = observability(on, controls)
         true_controls = _true_controls(rig, true_curves)
@@ -165,11 +185,85 @@ def invert(
     said = str(alignment)
     if cfg.align == "none" and not alignment.is_identity:
         said = f"none, as asked; but the capture looks like {alignment}"
-    metrics = measured.metrics.merged(Metrics({"alignment": said}, {})).merged(spent)
+    metrics = measured.metrics.merged(Metrics({"alignment": said}, {})).merged(_seen(solved, aligned)).merged(spent)
     solved = curves(rig.spec.names, controls, capture.fps, capture.start_frame)
     matrix = (alignment if cfg.align == "auto" else IDENTITY).matrix
     errors = (measured.frame_error, measured.vertex_error)
     return Take(solved, metrics, *errors, matrix, asdict(cfg), artifact.provenance())
+
+
+CORRECTIONS = 3  # solves on an approximation that is mended by what the true rig showed of it; noise hides the rest
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One shot, and all that is wanted of its curves."""
+
+    rig: DifferentiableRig
+    capture: MeshSequence
+    cfg: InvertConfig
+    limits: Limits
+    coupling: Float[np.ndarray, "couplings controls"] | None
+
+    def solve(self, start: np.ndarray | None, offset: np.ndarray | None, progress: Progress) -> Solution:
+        return solve(
+            self.rig,
+            self.capture,
+            self.cfg.solver,
+            start=start,
+            limits=self.limits,
+            coupling=self.coupling,
+            offset=offset,
+            progress=progress,
+        )
+
+    def corrected(self, evaluate: Evaluate, solved: Solution, progress: Progress) -> Solution:
+        """Solved again with what the approximation lacks at the solution added to it, frame by frame (Echeverría and
+        Hemker 2005 call this manifold mapping): all priors keep their say, which steps of each frame's own would undo.
+        """
+        reduced = self.rig.reduce()
+        for _ in range(min(self.cfg.refine, CORRECTIONS)):
+            shown = attempt(evaluate, solved.controls)
+            if shown.failure is not None:
+                raise BunrakuError(f"the rig fails at the solved poses: {shown.failure}")
+            offset = project(reduced, shown.value) - reduced.evaluate(solved.controls)
+            before, solved = solved, self.solve(solved.controls, offset, progress)
+            moved = np.abs(solved.controls - before.controls) / self.rig.spec.range
+            if solved.smoothness is None or (moved.mean(axis=0) <= 0.1 * solved.smoothness.uncertainty).all():
+                break
+        return solved
+
+
+def _wanted(
+    rig: DifferentiableRig, capture: MeshSequence, cfg: InvertConfig, instructions: Instructions, progress: Progress
+) -> tuple[Limits, Float[np.ndarray, "couplings controls"] | None]:
+    """Instructions and preferences in the solver's terms."""
+    own = limits(rig.spec, instructions, capture.frames, capture.start_frame)
+    if instructions.switches:
+        own = switched(rig, capture, instructions.switches, cfg.solver, own, progress=progress).limits(own)
+    rows: list[np.ndarray] = []
+    if cfg.symmetric > 0:
+        pairs = instructions.symmetric
+        rows.append(cfg.symmetric * (named_pairs(rig, list(pairs)) if pairs else mirrored_pairs(rig)))
+    if cfg.cancelling > 0:
+        rows.append(cfg.cancelling * cancelling_pairs(rig))
+    found = np.concatenate(rows) if rows else np.zeros((0, len(rig.spec)))
+    return own, found if len(found) else None
+
+
+def _seen(solved: Solution | None, capture: MeshSequence) -> Metrics:
+    """What the solver found the capture to be like."""
+    if solved is None:
+        return Metrics({}, {})
+    values: dict[str, MetricValue] = {
+        "noise": solved.noise.sigma,
+        "flicker": solved.noise.flicker,
+        "outliers": solved.noise.outliers,
+        "cuts": [str(capture.start_frame + int(frame)) for frame in solved.cuts],
+        "repeated_frames": [str(capture.start_frame + int(frame)) for frame in np.flatnonzero(solved.repeated)],
+        "smoothed": solved.smoothness is not None,
+    }
+    return Metrics(values, {"noise": "rig unit", "flicker": "rig unit"})
 
 
 def _trained(

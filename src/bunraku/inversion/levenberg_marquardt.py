@@ -28,7 +28,8 @@ def levenberg_marquardt(
     for step in range(1, iterations + 1):
         prior = priors.weights(u[left])
         hessian, gradient, cost = problem.normal(frames[left], u[left], prior)
-        delta, predicted = box_step(hessian, gradient, u[left], problem.lower, problem.upper, damping[left])
+        box = problem.lower(frames[left]), problem.upper(frames[left])
+        delta, predicted = box_step(hessian, gradient, u[left], *box, damping[left])
         tried = u[left] + delta
         reached = problem.cost(frames[left], tried, prior)
         gain = np.clip((cost - reached) / np.maximum(predicted, 1e-300), -1.0, 1.0)

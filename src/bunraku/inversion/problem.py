@@ -12,6 +12,7 @@ from bunraku.core.controls import ControlSpec
 from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.reduced import Observation, ReducedRig
 from bunraku.inversion import terms
+from bunraku.inversion.guidance import Limits
 
 BATCH_BYTES = 192 * 2**20  # of Jacobian held at once
 
@@ -25,39 +26,65 @@ class Problem:
     spec: ControlSpec
     scale: float
     """1/(√V·D): coordinates to relative RMS error."""
+    limits: Limits
+    """Bounds of the controls."""
+    coupling: Float[np.ndarray, "couplings controls"] | None = None
+    """Linear combinations of u that prefer to be 0, their weights in them: symmetric pairs."""
+    offset: Float[np.ndarray, "frames coordinates"] | None = None
+    """What the rig's coordinates lack in each frame (of what an approximation does not show of the true rig)."""
     asked: list[int] = field(default_factory=lambda: [0])
     """One running count of the poses that the rig was asked for."""
 
-    @property
-    def lower(self) -> Float[np.ndarray, "controls"]:
+    def lower(self, frames: Int[np.ndarray, "chosen"]) -> Float[np.ndarray, "#chosen controls"]:
         """Least u."""
-        return (self.spec.lower - self.spec.neutral) / self.spec.range
+        return (self.limits.at(frames).lower - self.spec.neutral) / self.spec.range
 
-    @property
-    def upper(self) -> Float[np.ndarray, "controls"]:
+    def upper(self, frames: Int[np.ndarray, "chosen"]) -> Float[np.ndarray, "#chosen controls"]:
         """Greatest u."""
-        return (self.spec.upper - self.spec.neutral) / self.spec.range
+        return (self.limits.at(frames).upper - self.spec.neutral) / self.spec.range
 
-    def controls(self, u: Float[np.ndarray, "chosen controls"]) -> Float[np.ndarray, "chosen controls"]:
+    def inside(
+        self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"]
+    ) -> Float[np.ndarray, "chosen controls"]:
+        """The nearest u within the bounds."""
+        return np.clip(u, self.lower(frames), self.upper(frames))
+
+    def controls(
+        self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"]
+    ) -> Float[np.ndarray, "chosen controls"]:
         """Controls of u, exactly the bound where u is at it."""
-        return np.clip(self.spec.neutral + u * self.spec.range, self.spec.lower, self.spec.upper)
+        own = self.limits.at(frames)
+        return np.clip(self.spec.neutral + u * self.spec.range, own.lower, own.upper)
+
+    def coordinates(
+        self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"]
+    ) -> Float[np.ndarray, "chosen coordinates"]:
+        """Where the rig is at u, by its coordinates."""
+        own = self.rig.evaluate(self.controls(frames, u))
+        return own if self.offset is None else own + self.offset[frames]
 
     def cost(
         self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"], prior: np.ndarray
     ) -> Float[np.ndarray, "chosen"]:
-        """The cost of each frame: mesh term and diagonal priors of weights `prior`."""
+        """The cost of each frame: mesh term, diagonal priors of weights `prior`, couplings."""
         self.asked[0] += len(frames)
-        residual = terms.mesh(self.observation, frames, self.rig.evaluate(self.controls(u)), self.scale)
-        return (residual**2).sum(axis=1) + ((prior * u) ** 2).sum(axis=1)
+        residual = terms.mesh(self.observation, frames, self.coordinates(frames, u), self.scale)
+        return (residual**2).sum(axis=1) + self._preferences(u, prior)
+
+    def _preferences(self, u: np.ndarray, prior: np.ndarray) -> Float[np.ndarray, "chosen"]:
+        own = ((prior * u) ** 2).sum(axis=1)
+        return own if self.coupling is None else own + ((u @ self.coupling.T) ** 2).sum(axis=1)
 
     def normal(
         self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"], prior: np.ndarray
     ) -> tuple[Float[np.ndarray, "chosen controls controls"], Float[np.ndarray, "chosen controls"], np.ndarray]:
-        """H = JᵀJ, g = Jᵀr and the cost, of the mesh term and of the diagonal priors (weights `prior`, (chosen,
-        controls)).
+        """H = JᵀJ, g = Jᵀr and the cost, of the mesh term, of the diagonal priors (weights `prior`, (chosen,
+        controls)) and of the couplings.
         """
         self.asked[0] += len(frames)
-        coordinates, jacobian = self.rig.linearize(self.controls(u))
+        coordinates, jacobian = self.rig.linearize(self.controls(frames, u))
+        if self.offset is not None:
+            coordinates = coordinates + self.offset[frames]
         residual = terms.mesh(self.observation, frames, coordinates, self.scale)
         jt = terms.mesh_jacobian(self.observation, frames, jacobian)
         # The Jacobian's own units (range, scale) are put on the small products, not on the large factor.
@@ -66,8 +93,11 @@ class Problem:
         gradient = (jt @ residual[..., None].astype(jt.dtype))[..., 0] * unit
         index = np.arange(len(self.spec))
         hessian[:, index, index] += prior**2
-        cost = (residual**2).sum(axis=1) + ((prior * u) ** 2).sum(axis=1)
-        return hessian, gradient + prior**2 * u, cost
+        gradient = gradient + prior**2 * u
+        if self.coupling is not None:
+            hessian += self.coupling.T @ self.coupling
+            gradient += (u @ self.coupling.T) @ self.coupling
+        return hessian, gradient, (residual**2).sum(axis=1) + self._preferences(u, prior)
 
     def batches(self, frames: Int[np.ndarray, "chosen"]) -> Iterator[Int[np.ndarray, "batch"]]:
         """Parts of the frames whose Jacobian fits into BATCH_BYTES."""
@@ -87,11 +117,12 @@ def vertex_weights(capture: MeshSequence) -> Float[np.ndarray, "rows vertices"] 
 class Priors:
     """The priors that act on each control of each frame alone, by their weights."""
 
-    neutral: float = 0.0
+    neutral: float | Float[np.ndarray, "controls"] = 0.0
+    """One weight for all controls, or one for each."""
     sparse: float = 0.0
 
     def weights(self, u: Float[np.ndarray, "chosen controls"]) -> Float[np.ndarray, "chosen controls"]:
         """All of them as one diagonal, at u (the sparse one changes with it)."""
         if self.sparse == 0:
-            return np.full_like(u, self.neutral)
-        return np.sqrt(self.neutral**2 + terms.sparsity_weight(u, self.sparse) ** 2)
+            return np.broadcast_to(self.neutral, u.shape)
+        return np.sqrt(np.square(self.neutral) + terms.sparsity_weight(u, self.sparse) ** 2)

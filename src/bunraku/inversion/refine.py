@@ -24,6 +24,7 @@ from bunraku.core.reduced import Observation, ReducedRig, observe, project
 from bunraku.core.rig import DifferentiableRig, Rig, diagonal
 from bunraku.inversion import terms
 from bunraku.inversion.box import box_step
+from bunraku.inversion.guidance import Limits
 from bunraku.inversion.problem import vertex_weights
 
 Evaluate = Callable[[Float[np.ndarray, "poses controls"]], Float[np.ndarray, "poses vertices 3"]]
@@ -57,6 +58,7 @@ def refine(
     start: Float[np.ndarray, "frames controls"],
     cfg: RefineConfig,
     *,
+    limits: Limits | None = None,
     progress: Progress = silent,
 ) -> Refinement:
     """Damped Broyden steps on the true rig, within the bounds, all frames at once; the best pose of each frame is kept.
@@ -71,7 +73,8 @@ def refine(
     parts: list[Refinement] = []
     for first in range(0, len(start), size):
         frames = np.arange(first, min(first + size, len(start)))
-        seen = _Seen(evaluate, reduced, observation, frames, approximation.spec, _scale(capture, approximation))
+        own = (limits or Limits.of(approximation.spec)).at(frames)
+        seen = _Seen(evaluate, reduced, observation, frames, approximation.spec, own, _scale(capture, approximation))
         parts.append(_refine(seen, start[frames], cfg, progress))
     return Refinement(
         np.concatenate([part.controls for part in parts]),
@@ -84,7 +87,7 @@ def _refine(
     seen: _Seen, start: Float[np.ndarray, "frames controls"], cfg: RefineConfig, progress: Progress
 ) -> Refinement:
     spec = seen.spec
-    lower, upper = (spec.lower - spec.neutral) / spec.range, (spec.upper - spec.neutral) / spec.range
+    lower, upper = ((bound - spec.neutral) / spec.range for bound in (seen.limits.lower, seen.limits.upper))
     u = np.clip((start - spec.neutral) / spec.range, lower, upper)
     jacobian = seen.jacobian(u)
     residual = seen.residual(u)
@@ -143,10 +146,12 @@ class _Seen:
     frames: Int[np.ndarray, "frames"]
     """Which of the capture's frames these are."""
     spec: ControlSpec
+    limits: Limits
+    """Of these frames."""
     scale: float
 
     def controls(self, u: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames controls"]:
-        return np.clip(self.spec.neutral + u * self.spec.range, self.spec.lower, self.spec.upper)
+        return np.clip(self.spec.neutral + u * self.spec.range, self.limits.lower, self.limits.upper)
 
     def residual(self, u: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
         """NaN for the poses at which the rig fails: it is somebody's program, and one pose must not cost the others."""
@@ -155,14 +160,14 @@ class _Seen:
             return self._weighed(self.frames, tried.value)
         out = np.full((len(u), self.observation.target.shape[1]), np.nan)
         for row in range(len(u)):
-            single = attempt(self.evaluate, self.controls(u[row : row + 1]))
+            single = attempt(self.evaluate, self.controls(u)[row : row + 1])
             if single.failure is None:
                 out[row] = self._weighed(self.frames[row : row + 1], single.value)[0]
         return out
 
     def reason(self, u: Float[np.ndarray, "frames controls"]) -> str:
         """Why the rig fails at the first pose."""
-        return attempt(self.evaluate, self.controls(u[:1])).failure or "positions that are not finite"
+        return attempt(self.evaluate, self.controls(u)[:1]).failure or "positions that are not finite"
 
     def _weighed(
         self, frames: Int[np.ndarray, "chosen"], meshes: Float[np.ndarray, "chosen vertices 3"]

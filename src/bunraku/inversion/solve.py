@@ -1,30 +1,41 @@
 """The direct solver: controls that reproduce a capture on any differentiable rig or approximation.
 
-`solve` runs a box-bounded Levenberg–Marquardt on all frames at once, each with its own damping and active set, then,
-where a prior
-couples frames, a Gauss–Newton over the whole shot whose matrix is banded. It knows residuals and Jacobians, nothing
-of rigs.
+`solve` runs a box-bounded Levenberg–Marquardt on all frames at once, each with its own damping and active set. It then
+looks at what is left: vertices that are far off lose their say, and where there is noise a Gauss–Newton over the whole
+shot, whose matrix is banded, finds the smoothest curves that the capture allows. It knows residuals and Jacobians,
+nothing of rigs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from bunraku.core.controls import ControlSpec
 from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.progress import Progress, silent
-from bunraku.core.reduced import observe, unproject
+from bunraku.core.reduced import observe
 from bunraku.core.rig import DifferentiableRig, GuessingRig, diagonal
 from bunraku.core.rotations import nearest_branch
-from bunraku.inversion import terms
+from bunraku.inversion import noise as dirt
+from bunraku.inversion.guidance import Limits
 from bunraku.inversion.levenberg_marquardt import levenberg_marquardt
+from bunraku.inversion.noise import Noise
 from bunraku.inversion.problem import Priors, Problem, vertex_weights
+from bunraku.inversion.robust import Loss, cleaned
 from bunraku.inversion.shot import solve_shot
+from bunraku.inversion.smoothing import Smoothness, inner_mask, smoothness
 
 ASTRAY = 1e-9  # a relative RMS error below which no frame counts as lost
+CLEAN = 1e-7  # noise below this share of the diagonal asks for nothing
+ROUNDS = 14  # of a robust solve with each of its losses, at most
+ROBUST_ENOUGH = 1e-5  # of the range: a round that moves controls by less on average is the last
+TELLING = 16  # frames that a shot needs at least to say how smooth it is
+REST = 6  # frames in a row that a control rests at least: a curve that passes through its neutral does not stop there
+SIGNIFICANT = 3.0  # standard deviations within which a control cannot be told from its neutral
 
 
 @dataclass(frozen=True)
@@ -37,14 +48,14 @@ class SolveConfig:
     """At most so many Levenberg–Marquardt steps per frame."""
     neutral: float = 0.0
     """Weight of the prior that controls rest at neutral."""
-    sparse: float = 0.0
-    """Weight of the prior that few controls are active."""
-    smooth: float = 0.0
-    """Weight of the prior that curves are smooth: any value above 0 makes the solve a whole-shot one."""
-    huber: float = 0.0
-    """Vertices further off than so many times the typical residual count less (2 is usual for dirty captures); 0 is
-    plain least squares.
+    sparse: float | Literal["auto"] = "auto"
+    """Weight of the prior that few controls are active; "auto": what noise alone explains is exactly neutral."""
+    smooth: float | Literal["auto"] = "auto"
+    """Weight of the prior that curves are smooth; "auto": each curve as smooth as the capture says (see
+    `inversion.smoothing`).
     """
+    robust: Literal["auto", "none", "huber", "geman-mcclure"] = "auto"
+    """What becomes of vertices that are far off; "auto": Geman and McClure's loss where there are any."""
     rescues: int = 8
     """At most so many rounds in which frames that went astray start again from a neighbour's pose."""
     shot_iterations: int = 12
@@ -53,7 +64,7 @@ class SolveConfig:
     @property
     def priors(self) -> Priors:
         """Of them, those that act on each control of each frame alone."""
-        return Priors(self.neutral, self.sparse)
+        return Priors(self.neutral, 0.0 if self.sparse == "auto" else self.sparse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +80,14 @@ class Solution:
     """Levenberg–Marquardt steps, the largest number over the frames."""
     evaluations: int
     """Poses that the rig was asked for, with derivatives or without."""
+    noise: Noise
+    """What the frame-by-frame solution left."""
+    smoothness: Smoothness | None
+    """What the capture said of the curves; None where it was not asked."""
+    cuts: Int[np.ndarray, "cuts"]
+    """Frames at which another shot begins: no curve is smooth across."""
+    repeated: Bool[np.ndarray, "frames"]
+    """Frames that were taken for dropped ones."""
 
 
 def solve(
@@ -77,32 +96,129 @@ def solve(
     cfg: SolveConfig | None = None,
     *,
     start: Float[np.ndarray, "frames controls"] | None = None,
+    limits: Limits | None = None,
+    coupling: Float[np.ndarray, "couplings controls"] | None = None,
+    offset: Float[np.ndarray, "frames coordinates"] | None = None,
     progress: Progress = silent,
 ) -> Solution:
-    """Controls within their bounds whose mesh on `rig` is closest to the capture, frame by frame or, with
-    smoothness, as a shot.
+    """Controls within their bounds whose mesh on `rig` is closest to the capture, as a shot or frame by frame.
 
-    `start` replaces the solver's own first guess (neutral, or the rig's guess where it has one).
+    `start` replaces the solver's own first guess (neutral, or the rig's guess where it has one), `limits` (see
+    `inversion.guidance`) the rig's own bounds; `coupling` has combinations of controls that prefer to be 0, in units
+    of their ranges, weights included; `offset` is what the rig's coordinates lack in each frame.
     """
     cfg = SolveConfig() if cfg is None else cfg
+    repeated = dirt.repeated(capture) if cfg.smooth != 0 else np.zeros(capture.frames, bool)
+    if repeated.any():
+        valid = np.ones(capture.vertices.shape[:2], bool) if capture.valid is None else capture.valid
+        capture = replace(capture, valid=valid & ~repeated[:, None])
     reduced = rig.reduce()
-    weights = vertex_weights(capture)
     scale = 1 / (np.sqrt(capture.vertex_count) * diagonal(rig.neutral))
-    observation = observe(reduced, capture.vertices, weights)
-    problem = Problem(reduced, observation, rig.spec, scale)
-    u = _first_guess(rig, capture, start)
-    u, iterations = _solve_frames(problem, u, cfg, progress)
-    for _ in range(4 if cfg.huber > 0 else 0):
-        weights = _robust_weights(problem, capture, u, cfg.huber)
-        problem = replace(problem, observation=observe(reduced, capture.vertices, weights))
-        u, _ = _solve_frames(problem, u, cfg, progress)
-    u = _bridged(_scaled(rig.spec, continuous_branch(rig.spec, problem.controls(u))), capture)
-    if cfg.smooth > 0 and capture.frames > 2:
-        u = solve_shot(problem, u, cfg.priors, cfg.smooth, cfg.shot_iterations, progress)
+    observation = observe(reduced, capture.vertices, vertex_weights(capture))
+    problem = Problem(reduced, observation, rig.spec, scale, limits or Limits.of(rig.spec), coupling, offset)
     frames = np.arange(capture.frames)
+    u = problem.inside(frames, _first_guess(rig, capture, start))
+    u, iterations = _solve_frames(problem, u, cfg, progress)
+    noise = dirt.measured(problem, capture, u, diagonal(rig.neutral))
+    loss = _loss(cfg, noise)
+    if loss:
+        problem, u, noise = _solve_robustly(problem, capture, u, cfg, noise, loss, diagonal(rig.neutral), progress)
+    u = _bridged(_scaled(rig.spec, continuous_branch(rig.spec, problem.controls(frames, u))), capture)
+    found, cut = None, np.zeros(0, np.int64)
+    if cfg.smooth != 0 and capture.frames > 2:
+        cut = dirt.cuts(capture, diagonal(rig.neutral))
+        told = capture.frames >= TELLING and noise.flicker > CLEAN * diagonal(rig.neutral)
+        if cfg.smooth != "auto" or told:
+            problem, u, found = _solve_shot(problem, capture, u, cfg, noise, cut, loss, progress)
+        else:
+            u = _filled(problem, capture, u, cut)
     nothing = np.zeros(len(rig.spec))
     cost = np.concatenate([problem.cost(part, u[part], nothing) for part in problem.batches(frames)])
-    return Solution(problem.controls(u), np.sqrt(cost), iterations, problem.asked[0])
+    controls = problem.controls(frames, u)
+    return Solution(controls, np.sqrt(cost), iterations, problem.asked[0], noise, found, cut, repeated)
+
+
+def _solve_robustly(
+    problem: Problem,
+    capture: MeshSequence,
+    u: Float[np.ndarray, "frames controls"],
+    cfg: SolveConfig,
+    noise: Noise,
+    loss: Loss,
+    length: float,
+    progress: Progress,
+) -> tuple[Problem, Float[np.ndarray, "frames controls"], Noise]:
+    """Frame by frame. Huber's loss first, which has one valley: Geman and McClure's trusts where it stands."""
+    briefly = replace(cfg, iterations=8, rescues=0)
+    for stage in _stages(loss):
+        for _ in range(ROUNDS):
+            problem, before = cleaned(problem, capture, u, stage, noise.sigma), u
+            u, _ = _solve_frames(problem, u, briefly, progress)
+            noise = dirt.measured(problem, capture, u, length)
+            if float(np.abs(u - before).mean()) < ROBUST_ENOUGH:
+                break
+    return problem, u, noise
+
+
+def _stages(loss: Loss) -> tuple[Loss, ...]:
+    return ("huber",) if loss == "huber" else ("huber", loss)
+
+
+def _loss(cfg: SolveConfig, noise: Noise) -> Loss | None:
+    if cfg.robust == "auto":
+        return "geman-mcclure" if noise.dirty else None
+    return None if cfg.robust == "none" else cfg.robust
+
+
+def _filled(
+    problem: Problem, capture: MeshSequence, u: Float[np.ndarray, "frames controls"], cuts: Int[np.ndarray, "cuts"]
+) -> Float[np.ndarray, "frames controls"]:
+    """Frames of which nothing was captured, where nothing else is uncertain: as smooth as their neighbours allow."""
+    if capture.valid is None or bool(capture.valid.any(axis=1).all()):
+        return u
+    frames = np.arange(capture.frames)
+    where = np.repeat(capture.valid.any(axis=1, keepdims=True), u.shape[1], axis=1)
+    fixed = replace(problem, limits=problem.limits.narrowed(where, problem.controls(frames, u)))
+    return solve_shot(fixed, u, Priors(), inner_mask(len(u), cuts)[:, None], 2, silent)
+
+
+def _solve_shot(
+    problem: Problem,
+    capture: MeshSequence,
+    u: Float[np.ndarray, "frames controls"],
+    cfg: SolveConfig,
+    noise: Noise,
+    cuts: Int[np.ndarray, "cuts"],
+    loss: Loss | None,
+    progress: Progress,
+) -> tuple[Problem, Float[np.ndarray, "frames controls"], Smoothness | None]:
+    found, mask = None, inner_mask(len(u), cuts)[:, None]
+    weight = np.full(len(problem.spec), 0.0 if cfg.smooth == "auto" else cfg.smooth)
+    if cfg.smooth == "auto":
+        found = smoothness(problem, u, cfg.priors, noise.flicker, cuts)
+        weight = found.weight
+    u = solve_shot(problem, u, cfg.priors, mask * weight, cfg.shot_iterations, progress)
+    for _ in range(2 if loss else 0):
+        # The smoother the curves, the plainer what is far off them.
+        problem = cleaned(problem, capture, u, loss or "huber", noise.sigma)
+        u = solve_shot(problem, u, cfg.priors, mask * weight, cfg.shot_iterations, progress)
+    if cfg.sparse == "auto" and found is not None:
+        frames = np.arange(len(u))
+        insignificant = _runs(np.abs(u) < SIGNIFICANT * found.uncertainty)
+        resting = np.broadcast_to(problem.spec.neutral, u.shape)
+        problem = replace(problem, limits=problem.limits.narrowed(insignificant, resting))
+        u = solve_shot(problem, problem.inside(frames, u), cfg.priors, mask * weight, cfg.shot_iterations, progress)
+    return problem, u, found
+
+
+def _runs(where: Bool[np.ndarray, "frames controls"]) -> Bool[np.ndarray, "frames controls"]:
+    """Of it, what lasts for REST frames or for the whole shot."""
+    length = min(REST, where.shape[0])
+    whole = np.lib.stride_tricks.sliding_window_view(where, length, axis=0).all(axis=-1)
+    kept = np.zeros_like(where)
+    for offset in range(length):
+        kept[offset : offset + whole.shape[0]] |= whole
+    return kept
 
 
 def _bridged(u: Float[np.ndarray, "frames controls"], capture: MeshSequence) -> Float[np.ndarray, "frames controls"]:
@@ -147,22 +263,6 @@ def _first_guess(
         if isinstance(rig, GuessingRig):
             start = rig.guess(capture)
     return _scaled(rig.spec, np.clip(start, rig.spec.lower, rig.spec.upper))
-
-
-def _robust_weights(
-    problem: Problem, capture: MeshSequence, u: Float[np.ndarray, "frames controls"], huber: float
-) -> Float[np.ndarray, "frames vertices"]:
-    """Huber's weights at the present residual; its scale is 1.4826 times the median distance of each frame's valid
-    vertices.
-    """
-    reached = unproject(problem.rig, problem.rig.evaluate(problem.controls(u)))
-    distance = np.linalg.norm(reached - capture.vertices, axis=2)
-    valid = np.ones_like(distance, bool) if capture.valid is None else capture.valid
-    shown = valid | ~valid.any(axis=1, keepdims=True)  # of a frame with nothing valid any median does
-    typical = 1.4826 * np.nanmedian(np.where(shown, distance, np.nan), axis=1, keepdims=True)
-    weights = terms.huber_weight(distance, huber * np.maximum(typical, 1e-12))
-    given = vertex_weights(capture)
-    return weights if given is None else weights * given
 
 
 def _solve_frames(

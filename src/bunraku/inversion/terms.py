@@ -58,26 +58,38 @@ def sparsity_weight(u: Float[np.ndarray, "*batch controls"], weight: float) -> F
     return weight / np.sqrt(np.maximum(np.abs(u), 1e-3))
 
 
-def smoothness(u: Float[np.ndarray, "frames controls"], weight: float) -> Float[np.ndarray, "inner controls"]:
+def smoothness(
+    u: Float[np.ndarray, "frames controls"], weight: Float[np.ndarray, "#inner #controls"]
+) -> Float[np.ndarray, "inner controls"]:
     """weight·(u[t−1] − 2u[t] + u[t+1]): curves prefer constant velocity. Needs at least three frames (else no
     residual).
+
+    A weight per control says how strongly; rows of zeros break the curves there (a cut).
     """
     if len(u) < 3:
         return np.zeros((0, u.shape[1]))
     return weight * (u[:-2] - 2 * u[1:-1] + u[2:])
 
 
-def smoothness_bands(frames: int, weight: float) -> Float[np.ndarray, "3 frames"]:
-    """JᵀJ of `smoothness` for one control: its diagonal and the two above, as rows (row k at t couples t and t + k)."""
-    bands = np.zeros((3, frames))
-    for left in range(frames - 2):
-        bands[0, left : left + 3] += (1, 4, 1)
-        bands[1, left : left + 2] += (-2, -2)
-        bands[2, left] += 1
-    return bands * weight**2
+def smoothness_bands(
+    frames: int, weight: Float[np.ndarray, "#inner controls"]
+) -> Float[np.ndarray, "3 frames controls"]:
+    """JᵀJ of `smoothness`: for each control its diagonal and the two above (entry k at t couples t and t + k)."""
+    bands = np.zeros((3, frames, weight.shape[1]))
+    if frames < 3:
+        return bands
+    squared = np.broadcast_to(weight**2, (frames - 2, weight.shape[1]))
+    for offset, factor in enumerate((1, 4, 1)):
+        bands[0, offset : offset + frames - 2] += factor * squared
+    for offset in (0, 1):
+        bands[1, offset : offset + frames - 2] -= 2 * squared
+    bands[2, : frames - 2] += squared
+    return bands
 
 
-def smoothness_gradient(u: Float[np.ndarray, "frames controls"], weight: float) -> Float[np.ndarray, "frames controls"]:
+def smoothness_gradient(
+    u: Float[np.ndarray, "frames controls"], weight: Float[np.ndarray, "#inner #controls"]
+) -> Float[np.ndarray, "frames controls"]:
     """Jᵀr of `smoothness`."""
     gradient = np.zeros_like(u)
     inner = weight * smoothness(u, weight)
@@ -88,8 +100,11 @@ def smoothness_gradient(u: Float[np.ndarray, "frames controls"], weight: float) 
     return gradient
 
 
-def huber_weight(
-    distance: Float[np.ndarray, "frames vertices"], threshold: Float[np.ndarray, "frames 1"]
-) -> Float[np.ndarray, "frames vertices"]:
-    """w with w·d² as steep as Huber's loss: 1 up to the threshold, threshold/d beyond (Huber 1964)."""
-    return np.where(distance > threshold, threshold / np.maximum(distance, 1e-300), 1.0)
+def huber(distance2: Float[np.ndarray, "*batch"], threshold2: float) -> Float[np.ndarray, "*batch"]:
+    """ψ(d)/d of Huber's loss, from squared distances: 1 up to the threshold, threshold/d beyond (Huber 1964)."""
+    return np.sqrt(threshold2 / np.maximum(distance2, threshold2))
+
+
+def geman_mcclure(distance2: Float[np.ndarray, "*batch"], threshold2: float) -> Float[np.ndarray, "*batch"]:
+    """ψ(d)/d of Geman and McClure's loss d²/(c² + d²) (1987), 1 at 0: what is far off has no say at all."""
+    return (threshold2 / (threshold2 + distance2)) ** 2
