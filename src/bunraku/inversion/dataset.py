@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,28 @@ def narrowed(samples: SampleSet, columns: Int[np.ndarray, "selected"]) -> Sample
         return Shard(shard.start, shard.controls[:, columns], shard.vertices, {**failed, **shard.failed})
 
     return replace(samples, spec=spec.take(columns), read_shard=read)
+
+
+def joined(sets: Sequence[SampleSet]) -> SampleSet:
+    """Several sets of the same rig as one, in their order; what belongs to which split is decided anew.
+
+    Raises:
+        BunrakuError: sets of other controls or another number of vertices than the first.
+    """
+    first = sets[0]
+    for other in sets[1:]:
+        if other.spec.names != first.spec.names or other.neutral.shape != first.neutral.shape:
+            shapes = f"{len(other.spec)} controls, {len(other.neutral)} vertices"
+            expected = f"{len(first.spec)} controls, {len(first.neutral)} vertices"
+            raise BunrakuError(f"{other.path}: samples of another rig ({shapes}) than {first.path} ({expected})")
+    starts = np.cumsum([0, *(part.count for part in sets)])
+    places = [(part, number, start) for part, start in zip(sets, starts, strict=False) for number in range(part.shards)]
+
+    def read(number: int) -> Shard:
+        part, own, start = places[number]
+        return replace((shard := part.read_shard(own)), start=int(start) + shard.start)
+
+    return replace(first, count=int(starts[-1]), shards=len(places), read_shard=read)
 
 
 def _split_of(indices: Int[np.ndarray, "samples"], count: int) -> Int[np.ndarray, "samples"]:

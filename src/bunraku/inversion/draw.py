@@ -56,7 +56,7 @@ def check(spec: ControlSpec, cfg: SampleConfig, curves: Curves | None) -> None:
             raise BunrakuError(f"--{name} {value}: must be at least {least}")
     if cfg.sampler not in ("sparse", "sobol", "curves"):
         raise BunrakuError(f"--sampler {cfg.sampler}: expected sparse, sobol or curves")
-    if len(_free(spec)) == 0:
+    if len(free_controls(spec)) == 0:
         raise BunrakuError("no control can be sampled: each is driven or has lower = upper")
     if cfg.sampler == "curves" and curves is None:
         raise BunrakuError("--sampler curves: needs curves to sample around")
@@ -75,7 +75,7 @@ def draw(
     `around` are the curves of the sampler "curves", in the rig's order.
     """
     poses = np.tile(spec.neutral, (len(indices), 1))
-    free = _free(spec)
+    free = free_controls(spec)
     for start in range(0, len(indices), _CHUNK):
         rows = np.asarray(indices[start : start + _CHUNK], np.int64)
         if cfg.sampler == "sobol":
@@ -89,19 +89,20 @@ def draw(
     return poses
 
 
-def _free(spec: ControlSpec) -> Int[np.ndarray, "free"]:
+def free_controls(spec: ControlSpec) -> Int[np.ndarray, "free"]:
+    """The columns that can be sampled: those that are not driven and have a range."""
     return np.flatnonzero(~spec.driven & (spec.upper > spec.lower))
 
 
 def _sparse(spec: ControlSpec, cfg: SampleConfig, rows: np.ndarray) -> np.ndarray:
     count = len(spec)
-    wanted, kind, size, calm = _uniform(cfg.seed, rows, 0, 4).T
+    wanted, kind, size, calm = uniform(cfg.seed, rows, 0, 4).T
     mean = (cfg.active - SINGLES - 2 * PAIRS - DENSE * (count + 1) / 2) / (1 - SINGLES - PAIRS - DENSE)
     few = 1 + np.floor(wanted * (2 * max(mean, 1.0) - 1))  # 1 … 2·mean − 1, whose mean is what is left for them
     any_number = 1 + np.floor(size * count)
     dense = kind >= 1 - DENSE
     active = np.select([kind < SINGLES, kind < SINGLES + PAIRS, dense], [1.0, 2.0, any_number], few)
-    moved = _choose(cfg.seed, rows, count, np.minimum(active, count))
+    moved = choose(cfg.seed, rows, count, np.minimum(active, count))
     values = _values(spec, cfg.seed, rows)
     # Many controls at full swing make meshes that no shot shows: dense poses are calmer.
     swing = np.where(dense, 0.25 + 0.75 * calm, 1.0)[:, None]
@@ -109,17 +110,19 @@ def _sparse(spec: ControlSpec, cfg: SampleConfig, rows: np.ndarray) -> np.ndarra
     return np.where(moved, np.clip(values, spec.lower, spec.upper), spec.neutral)
 
 
-def _choose(seed: int, rows: np.ndarray, count: int, active: np.ndarray) -> Bool[np.ndarray, "samples controls"]:
+def choose(
+    seed: int, rows: Int[np.ndarray, "samples"], count: int, active: Float[np.ndarray, "samples"]
+) -> Bool[np.ndarray, "samples controls"]:
     """`active` of the controls, at random: those with the smallest of as many random numbers."""
-    ticket = _uniform(seed, rows, 1, count)
+    ticket = uniform(seed, rows, 1, count)
     last = np.sort(ticket, axis=1)[np.arange(len(rows)), active.astype(np.int64) - 1]
     return ticket <= last[:, None]
 
 
 def _values(spec: ControlSpec, seed: int, rows: np.ndarray) -> np.ndarray:
     """Uniform between the bounds; now and then exactly on one that is not the neutral."""
-    values = spec.lower + _uniform(seed, rows, 2, len(spec)) * (spec.upper - spec.lower)
-    extreme = _uniform(seed, rows, 3, len(spec))
+    values = spec.lower + uniform(seed, rows, 2, len(spec)) * (spec.upper - spec.lower)
+    extreme = uniform(seed, rows, 3, len(spec))
     upper = ((extreme < AT_BOUND / 2) | (spec.lower == spec.neutral)) & (spec.upper != spec.neutral)
     values = np.where(extreme < AT_BOUND, np.where(upper, spec.upper, spec.lower), values)
     return np.clip(values, spec.lower, spec.upper)
@@ -127,17 +130,15 @@ def _values(spec: ControlSpec, seed: int, rows: np.ndarray) -> np.ndarray:
 
 def _near_curves(spec: ControlSpec, cfg: SampleConfig, rows: np.ndarray, around: np.ndarray) -> np.ndarray:
     """A point on the curves, also between frames, from which a few controls stray."""
-    when, size = _uniform(cfg.seed, rows, 4, 2).T
+    when, size = uniform(cfg.seed, rows, 4, 2).T
     place = when * (len(around) - 1)
     left = np.minimum(place.astype(np.int64), max(len(around) - 2, 0))
     right = np.minimum(left + 1, len(around) - 1)
     t = (place - left)[:, None]
     base = (1 - t) * around[left] + t * around[right]
     active = np.clip(1 + np.floor(size * (2 * cfg.active - 1)), 1, len(spec))
-    moved = _choose(cfg.seed, rows, len(spec), active)
-    radius = np.sqrt(-2 * np.log1p(-_uniform(cfg.seed, rows, 5, len(spec))))  # Box–Muller
-    normal = radius * np.cos(2 * np.pi * _uniform(cfg.seed, rows, 6, len(spec)))
-    strayed = base + np.where(moved, normal * cfg.spread * (spec.upper - spec.lower), 0.0)
+    moved = choose(cfg.seed, rows, len(spec), active)
+    strayed = base + np.where(moved, normal(cfg.seed, rows, 5, len(spec)) * cfg.spread * (spec.upper - spec.lower), 0.0)
     return np.clip(strayed, spec.lower, spec.upper)
 
 
@@ -156,12 +157,14 @@ def _sobol(spec: ControlSpec, cfg: SampleConfig, rows: np.ndarray) -> np.ndarray
             sequence.fast_forward(start)
         points = sequence.random(int(rows.max()) + 1 - start)[rows - start]
     digits = np.round(points * 2**bits).astype(np.int64)
-    shift = (_uniform(cfg.seed, np.zeros(1, np.int64), 7, len(spec)) * 2**bits).astype(np.int64)
+    shift = (uniform(cfg.seed, np.zeros(1, np.int64), 7, len(spec)) * 2**bits).astype(np.int64)
     unit = ((digits ^ shift) + 0.5) / 2**bits
     return np.clip(spec.lower + unit * (spec.upper - spec.lower), spec.lower, spec.upper)
 
 
-def _uniform(seed: int, rows: np.ndarray, stream: int, count: int) -> Float[np.ndarray, "samples numbers"]:
+def uniform(
+    seed: int, rows: Int[np.ndarray, "samples"], stream: int, count: int
+) -> Float[np.ndarray, "samples numbers"]:
     """Random numbers in [0, 1) that depend on (seed, row, stream, column) alone: SplitMix64 of a counter.
 
     Not numpy's generators: one each per sample would be slow, and their streams may change between versions.
@@ -170,6 +173,14 @@ def _uniform(seed: int, rows: np.ndarray, stream: int, count: int) -> Float[np.n
     row = _mix(key + (rows.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
     bits = _mix(row[:, None] + (np.arange(count, dtype=np.uint64) + np.uint64(1)) * _GOLDEN)
     return (bits >> np.uint64(11)) * 2.0**-53
+
+
+def normal(
+    seed: int, rows: Int[np.ndarray, "samples"], stream: int, count: int
+) -> Float[np.ndarray, "samples numbers"]:
+    """Normal random numbers from the streams `stream` and `stream` + 1 (Box and Muller 1958)."""
+    radius = np.sqrt(-2 * np.log1p(-uniform(seed, rows, stream, count)))
+    return radius * np.cos(2 * np.pi * uniform(seed, rows, stream + 1, count))
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -130,11 +130,11 @@ def _sides(reduced: Reduced, centre: np.ndarray, spread: np.ndarray, cfg: FitCon
     """Scaled controls and coordinates to learn from and to validate on; the same where nothing was held out."""
     u, v = (reduced.train_controls - centre) / spread, (reduced.validation_controls - centre) / spread
     typical = float((np.abs(u) > ACTIVE).sum(axis=1).mean()) if cfg.standardise else np.inf
-    train = Counted(u, reduced.train_z, _counts(u, typical))
-    return train, Counted(v, reduced.validation_z, _counts(v, typical)) if len(v) else train
+    train = Counted(u, reduced.train_z, sample_counts(u, typical))
+    return train, Counted(v, reduced.validation_z, sample_counts(v, typical)) if len(v) else train
 
 
-def _counts(u: Float[np.ndarray, "samples controls"], typical: float) -> Float[np.ndarray, "samples"]:
+def sample_counts(u: Float[np.ndarray, "samples controls"], typical: float) -> Float[np.ndarray, "samples"]:
     """How much the squares of each sample count: as (typical / active)² where more controls than usual are active.
 
     What a model leaves grows with the number of controls that are active at once; without a balance the few

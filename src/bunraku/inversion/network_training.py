@@ -36,16 +36,21 @@ class State:
     plateau_stall: int = 0
 
 
-def train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progress: Progress) -> tuple[Layers, float]:
+def train(
+    task: Task, cfg: NetworkConfig, out: Path | None, device: str, progress: Progress, begin: Layers = ()
+) -> tuple[Layers, float]:
     """The network's layers on unscaled inputs and outputs, and its validation error.
 
-    `out`, an existing folder, holds the checkpoint: the same call goes on from there to the same weights.
+    `out`, an existing folder, holds the checkpoint: the same call goes on from there to the same weights. `begin` are
+    layers to start from (of the shape that `cfg.hidden` says), which are given back where nothing validates better.
     """
     with one_torch_thread(cfg.hidden, device):
-        return _train(task, cfg, out, device, progress)
+        return _train(task, cfg, out, device, progress, begin)
 
 
-def _train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progress: Progress) -> tuple[Layers, float]:
+def _train(
+    task: Task, cfg: NetworkConfig, out: Path | None, device: str, progress: Progress, begin: Layers
+) -> tuple[Layers, float]:
     mean, deviation, unit = np.zeros(task.train.u.shape[1]), np.ones(task.train.u.shape[1]), 1.0
     if task.standardise:
         mean, deviation = task.train.u.mean(axis=0), task.train.u.std(axis=0)
@@ -63,6 +68,10 @@ def _train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progre
     )
     v, held_out = tensor((task.validation.u - mean) / deviation), tensor(task.validation.z / unit)
     net = _network(task, cfg).to(device)
+    if begin:
+        _set(net, _scaled(begin, mean, deviation, unit))
+        with torch.no_grad():
+            start = task.error((net(v) - held_out).cpu().numpy() * unit)
     optimiser = torch.optim.AdamW(net.parameters(), cfg.learning_rate, weight_decay=cfg.weight_decay)
     state, best = restore(net, optimiser, out, State(best=start, rate=cfg.learning_rate))
     saved = time.monotonic()
@@ -77,7 +86,7 @@ def _train(task: Task, cfg: NetworkConfig, out: Path | None, device: str, progre
             saved = time.monotonic()
     if out is not None:
         save(net, optimiser, out, state, best)
-    return _unscaled(best, mean, deviation, unit), state.best
+    return (_unscaled(best, mean, deviation, unit) or begin), state.best
 
 
 def _network(task: Task, cfg: NetworkConfig) -> nn.Sequential:
@@ -150,6 +159,23 @@ def _judge(
     if state.plateau_stall > _PLATEAU_PATIENCE:
         state.rate, state.plateau_stall = state.rate / 2, 0
     return best
+
+
+def _scaled(layers: Layers, mean: np.ndarray, deviation: np.ndarray, unit: float) -> Layers:
+    """Layers that take standardised inputs and give scaled outputs: `_unscaled` undone."""
+    scaled = [(weight.astype(np.float64), bias.astype(np.float64)) for weight, bias in layers]
+    weight, bias = scaled[0]
+    scaled[0] = (weight * deviation, bias + weight @ mean)
+    weight, bias = scaled[-1]
+    scaled[-1] = (weight / unit, bias / unit)
+    return tuple(scaled)
+
+
+def _set(net: nn.Sequential, layers: Layers) -> None:
+    arrays = [array for layer in layers for array in layer]
+    with torch.no_grad():
+        for parameter, array in zip(net.parameters(), arrays, strict=True):
+            parameter.copy_(torch.from_numpy(array))
 
 
 def _unscaled(best: list[Tensor], mean: np.ndarray, deviation: np.ndarray, unit: float) -> Layers:

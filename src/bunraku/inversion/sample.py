@@ -120,10 +120,46 @@ def sample(
     """
     check(rig.spec, cfg, curves)
     plan = _plan(rig, cfg, out, curves)
-    named = dict(source or {})
-    settings = {**asdict(cfg), "shard": plan.rows, "spec": spec_to_json(rig.spec), "source": named}
+    settings: dict[str, Any] = asdict(cfg)
     if plan.around is not None:
         settings["curves"] = artifact.array_hash(plan.around)
+    return _sampled(plan, settings, dict(source or {}), task, engine, progress, overwrite)
+
+
+def evaluate_poses(
+    rig: Rig,
+    poses: Float[np.ndarray, "samples controls"],
+    out: Path,
+    *,
+    source: Mapping[str, Any] | None = None,
+    task: Task | None = None,
+    engine: Engine | None = None,
+    progress: Progress = silent,
+) -> Sampled:
+    """Evaluate a rig at given poses into a folder of samples, in their order; all else is as for `sample`.
+
+    Raises:
+        BunrakuError: as `sample`; no poses, or poses of another number of controls.
+    """
+    if len(poses) == 0 or poses.shape[1] != len(rig.spec):
+        raise BunrakuError(f"poses of shape {poses.shape}; expected (1 or more, {len(rig.spec)} controls)")
+    cfg = SampleConfig(samples=len(poses))
+    plan = replace(_plan(rig, cfg, out, None), given=np.asarray(poses, np.float64))
+    settings = {"poses": artifact.array_hash(np.asarray(poses, np.float64)), "seed": cfg.seed}
+    return _sampled(plan, settings, dict(source or {}), task, engine, progress, False)
+
+
+def _sampled(
+    plan: _Plan,
+    settings: dict[str, Any],
+    named: dict[str, Any],
+    task: Task | None,
+    engine: Engine | None,
+    progress: Progress,
+    overwrite: bool,
+) -> Sampled:
+    rig, cfg, out = plan.rig, plan.cfg, plan.out
+    settings = {**settings, "shard": plan.rows, "spec": spec_to_json(rig.spec), "source": named}
     output = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
     _keep_mesh(out, rig)
     done = plan.intact(progress)
@@ -173,6 +209,8 @@ class _Plan:
     out: Path
     rows: int
     around: Float[np.ndarray, "frames controls"] | None
+    given: Float[np.ndarray, "samples controls"] | None = None
+    """Poses that are not drawn."""
 
     @property
     def shards(self) -> int:
@@ -182,6 +220,8 @@ class _Plan:
         return range(number * self.rows, min((number + 1) * self.rows, self.cfg.samples))
 
     def controls(self, indices: range) -> np.ndarray:
+        if self.given is not None:
+            return self.given[indices.start : indices.stop]
         return draw(self.rig.spec, self.cfg, np.arange(indices.start, indices.stop), self.around)
 
     def intact(self, progress: Progress) -> dict[int, int]:
