@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bunraku.core.mesh_sequence import MeshSequence
+from bunraku.inversion.procrustes import motions
 
 PROBES = 8  # frames that are looked at, spread over the shot
 SOLVED = 4  # of them that candidates are solved on
@@ -75,8 +76,12 @@ def align(
     capture: MeshSequence,
     neutral: Float[np.ndarray, "vertices 3"],
     solved_error: Callable[[MeshSequence], float],
+    still: Float[np.ndarray, "vertices"] | None = None,
 ) -> Alignment:
     """How the capture lies in the rig's space.
+
+    `still` says how far each vertex can be trusted to stand still (`inversion.still`), for a rig that cannot follow a
+    motion of the whole: then nothing need be solved, and a head that drifts while it is captured deceives nobody.
 
     `solved_error` solves a few frames on the rig and returns their relative error: a candidate is right when the rig
     can follow the capture under it. Where the rig could follow either way (its root can turn), an exchanged up axis is
@@ -84,6 +89,8 @@ def align(
     to the identity.
     """
     probes = _probes(capture)
+    if still is not None and still.any():
+        return _by_still(probes, neutral, still)
     fits = [_similarity(frame, neutral) for frame in _valid_vertices(probes)]
     candidates = _candidates(probes, fits, neutral)
     few = _first(probes, SOLVED)
@@ -103,6 +110,44 @@ def align(
         if candidate.scale == 1 and _exchanges_up(candidate, fits) and error <= 1.1 * identity_error:
             return candidate
     return IDENTITY
+
+
+def _by_still(
+    probes: MeshSequence, neutral: Float[np.ndarray, "vertices 3"], still: Float[np.ndarray, "vertices"]
+) -> Alignment:
+    """Axes, unit and place of what stands still on the rig; turns and shifts that differ between frames are left."""
+    twins = (np.eye(3), np.diag([-1.0, 1.0, 1.0]))
+    fits = [motions(neutral @ twin, probes, still, "similarity") for twin in twins]
+    known = fits[0].known & fits[1].known
+    if not known.any():
+        return IDENTITY
+    left = [float(np.median(fit.sigma[known])) for fit in fits]
+    mirrored = left[0] ** 2 > BETTER * left[1] ** 2
+    twin, fit = twins[mirrored], fits[mirrored]
+    # x = s·R·M·n: the rig's axes in the capture are those of (R·M)ᵀ.
+    turns = [
+        _Similarity((rotation @ twin).T, 1 / scale) for rotation, scale in zip(fit.rotation, fit.scale, strict=True)
+    ]
+    turns = [turn for turn, there in zip(turns, known, strict=True) if there]
+    axes = _exchanged(turns, mirrored)
+    estimate = _median_scale(turns)
+    scale = min(_likely_scales(estimate), key=lambda known: abs(np.log(known / estimate)))
+    plain = Alignment(axes, 1.0 if 0.6 < estimate < 1 / 0.6 else scale, np.zeros(3))
+    where = [rotation @ twin @ fit_middle for rotation, fit_middle in zip(fit.rotation, fit.centre @ twin, strict=True)]
+    places = fit.scale[:, None] * np.array(where) + fit.translation
+    off = (fit.centre @ twin - plain.scale * places @ plain.axes.T)[known]
+    offset = np.median(off, axis=0)
+    needed = (off**2).sum() > BETTER * ((off - offset) ** 2).sum() + (EXACT * float(np.ptp(neutral))) ** 2
+    return replace(plain, offset=offset) if needed else (IDENTITY if plain.is_identity else plain)
+
+
+def _exchanged(turns: list[_Similarity], mirrored: bool) -> Float[np.ndarray, "3 3"]:
+    """The signed permutation that four frames in five lie ten times closer to than to none; a mirrored one at once."""
+    sign = -1.0 if mirrored else 1.0
+    able = [matrix for matrix in _signed_permutations() if np.linalg.det(matrix) * sign > 0]
+    best = max(able, key=lambda matrix: sum(float((turn.matrix * matrix).sum()) for turn in turns))
+    near = [BETTER * (6 - 2 * (t.matrix * best).sum()) < 6 - 2 * np.trace(t.matrix) for t in turns]
+    return best if mirrored or float(np.mean(near)) >= 0.8 else np.eye(3)
 
 
 def _simplest(tied: list[Alignment], fits: list[_Similarity]) -> Alignment:
