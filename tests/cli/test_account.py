@@ -60,10 +60,10 @@ def test_outliers_of_a_robust_solve_are_left_out_and_priors_are_named(run, tmp_p
     true = animation(4).values
     vertices = Cube().evaluate(true) + 0.01 * np.random.default_rng(0).normal(size=(4, 8, 3))
     vertices[:, 2] += 5
-    take = taken(tmp_path, "cube", Cube(), true, vertices, robust="huber", smooth=1e-3)
+    take = taken(tmp_path, "cube", Cube(), true, vertices, robust="huber", smooth="auto", sparse=1e-3)
     told = run("rig", "account", take)
     assert "4 outliers, (frame, vertex) pairs, are left out" in told.out
-    assert "priors were on (smooth 0.001)" in told.out
+    assert "priors were on (smooth auto, sparse 0.001)" in told.out
     assert json.loads((take / "account.json").read_text())["noise"]["sigma"] < 0.02
     run("rig", "account", take, "--outliers", "inf")
     assert json.loads((take / "account.json").read_text())["noise"]["sigma"] > 0.5

@@ -83,7 +83,7 @@ def account(
         "rig": source,
         "sigma_from": "given" if cfg.sigma > 0 else "the take's residual",
         "derivatives_from": said,
-        "priors": _priors(stored.settings),
+        "priors": _priors(stored),
         **account_layout(found, moving, controls, stored.curves.start_frame),
     }
     artifact.write_json(file, layout)
@@ -102,14 +102,23 @@ def _model(folder: Path, settings: Mapping[str, Any]) -> Approximation | None:
 
 def _with_outliers(cfg: AccountConfig, take: Take) -> AccountConfig:
     """A robust solve has left outliers where they are: they are neither noise nor its error."""
-    loss = take.metrics.values.get("robust", take.settings.get("robust"))  # what was used, or else what was asked for
-    robust = loss in ("huber", "geman-mcclure") or bool(take.settings.get("huber"))
+    asked = take.settings.get("robust")
+    found = take.metrics.values.get("outliers")
+    robust = asked in ("huber", "geman-mcclure") or (asked == "auto" and isinstance(found, (int, float)) and found > 0)
     return replace(cfg, outliers=OUTLIERS) if robust and cfg.outliers == 0 else cfg
 
 
-def _priors(settings: Mapping[str, Any]) -> dict[str, float]:
-    weights = {name: settings.get(name) for name in ("smooth", "neutral", "sparse")}
-    return {name: float(w) for name, w in weights.items() if isinstance(w, (int, float)) and w > 0}
+def _priors(take: Take) -> dict[str, float | str]:
+    """The priors that the solve had, by their weights, "auto" where the capture's noise chose them."""
+    named = ("smooth", "neutral", "sparse", "symmetric", "cancelling")
+    weights = {name: take.settings.get(name) for name in named}
+    if take.metrics.values.get("smoothed") is False:
+        del weights["smooth"]
+    return {
+        name: "auto" if weight == "auto" else float(weight)
+        for name, weight in weights.items()
+        if weight == "auto" or (isinstance(weight, (int, float)) and weight > 0)
+    }
 
 
 def _derivatives(

@@ -82,7 +82,8 @@ def _told_errors(result: Mapping[str, Any]) -> Iterator[str]:
             share = "" if figure["share"] is None or key == "total" else f", {_percent(figure['share'])} of the square"
             yield f"  {figure['rms']:<10.3g} ({_percent(figure['relative'])}{share})  {words}"
     if result["priors"]:
-        yield f"  priors were on ({', '.join(f'{k} {v:g}' for k, v in result['priors'].items())}): they cost mesh error"
+        named = ", ".join(f"{k} {v if isinstance(v, str) else f'{v:g}'}" for k, v in result["priors"].items())
+        yield f"  priors were on ({named}): they cost mesh error"
     if result["noise"]["outliers"]:
         yield f"  {result['noise']['outliers']} outliers, (frame, vertex) pairs, are left out of it"
 
