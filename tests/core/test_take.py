@@ -48,3 +48,19 @@ def test_an_unfinished_take_is_refused(tmp_path):
     artifact.open_output(tmp_path / "t", KIND, {})
     with pytest.raises(BunrakuError, match="not finished"):
         load_take(tmp_path / "t")
+
+
+def test_a_take_keeps_what_was_taken_out_of_each_frame(tmp_path):
+    solved = curves(["jaw"], np.array([[0.1], [0.2]]), 24)
+    scaled = np.array([[2.0, 0, 0, 1], [0, 2, 0, 0], [0, 0, 2, 0]])
+    shifted = np.tile(np.eye(3, 4), (2, 1, 1))
+    shifted[1, :, 3] = [0, 5, 0]
+    take = Take(
+        solved, Metrics({}, {}), np.zeros(2), np.zeros(1), scaled, {}, {}, stabilisation=shifted
+    )  # fmt: skip
+    artifact.open_output(tmp_path / "t", KIND, take.settings)
+    save_take(tmp_path / "t", take)
+    back = load_take(tmp_path / "t")
+    np.testing.assert_array_equal(back.stabilisation, shifted)
+    np.testing.assert_array_equal(back.transforms[0], scaled)
+    np.testing.assert_array_equal(back.transforms[1], [[2, 0, 0, 1], [0, 2, 0, 5], [0, 0, 2, 0]])

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from bunraku.core import artifact
 from bunraku.core.curves import Curves, curves
 from bunraku.core.metrics import Metrics
+from bunraku.core.transforms import compose
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,14 @@ class Take:
     """Largest vertex distance per frame; None in takes of earlier versions."""
     vertex_max: Float[np.ndarray, "vertices"] | None = None
     """Largest distance per vertex; None likewise."""
+    stabilisation: Float[np.ndarray, "frames 3 4"] | None = None
+    """What was taken out of each frame after `alignment`, of a head that moved as a whole; None: nothing."""
+
+    @property
+    def transforms(self) -> Float[np.ndarray, "frames 3 4"]:
+        """From the capture's space to the rig's at each frame, alignment and stabilisation together."""
+        alignment = np.tile(self.alignment, (self.curves.frames, 1, 1))
+        return alignment if self.stabilisation is None else compose(self.stabilisation, alignment)
 
 
 KIND = "take"
@@ -46,8 +55,8 @@ def save_take(path: Path, take: Take) -> None:
         "vertex_error": take.vertex_error,
         "alignment": take.alignment,
     }
-    largest = {"frame_max": take.frame_max, "vertex_max": take.vertex_max}
-    arrays |= {name: array for name, array in largest.items() if array is not None}
+    optional = {"frame_max": take.frame_max, "vertex_max": take.vertex_max, "stabilisation": take.stabilisation}
+    arrays |= {name: array for name, array in optional.items() if array is not None}
     description = {
         "names": list(take.curves.names),
         "fps": [take.curves.fps.numerator, take.curves.fps.denominator],
@@ -81,4 +90,5 @@ def load_take(path: Path) -> Take:
         stored.manifest["provenance"],
         stored.arrays.get("frame_max"),
         stored.arrays.get("vertex_max"),
+        stored.arrays.get("stabilisation"),
     )

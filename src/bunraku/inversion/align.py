@@ -61,9 +61,13 @@ class Alignment:
         return f"{self.scale:g} * ({', '.join(signs)}){mirrored}{offset}"
 
 
-def moved(capture: MeshSequence, transform: Float[np.ndarray, "3 4"]) -> MeshSequence:
-    """A capture in another space, y = A·x + b with transform = [A | b]; what is missing stays missing."""
-    vertices = np.asarray(capture.vertices, np.float64) @ transform[:, :3].T + transform[:, 3]
+def moved(capture: MeshSequence, transform: Float[np.ndarray, "3 4"] | Float[np.ndarray, "frames 3 4"]) -> MeshSequence:
+    """A capture in another space, y = A·x + b with transform = [A | b], one for all frames or one for each.
+
+    What is missing stays missing.
+    """
+    linear, offset = np.swapaxes(transform[..., :3], -1, -2), transform[..., None, :, 3]
+    vertices = np.asarray(capture.vertices, np.float64) @ linear + offset
     if capture.valid is not None:
         vertices[~capture.valid] = 0.0
     return replace(capture, vertices=vertices)

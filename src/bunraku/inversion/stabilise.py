@@ -18,6 +18,7 @@ from bunraku.core.progress import Progress, silent
 from bunraku.core.rig import DifferentiableRig, Rig, diagonal
 from bunraku.core.rotations import rotvec_from_quat
 from bunraku.core.transforms import apply, compose, invert_affine
+from bunraku.inversion.align import moved
 from bunraku.inversion.procrustes import Mode, Motions, Per, motions
 from bunraku.inversion.separate import separate
 from bunraku.inversion.steadying import bridged, places, smoothed
@@ -73,12 +74,7 @@ class Stabilisation:
         """
         if capture.frames != len(self.transforms):
             raise BunrakuError(f"the capture has {capture.frames} frames; {len(self.transforms)} were stabilised")
-        if self.is_identity:
-            return capture
-        vertices = apply(self.transforms, np.asarray(capture.vertices, np.float64))
-        if capture.valid is not None:
-            vertices[~capture.valid] = 0.0
-        return replace(capture, vertices=vertices)
+        return capture if self.is_identity else moved(capture, self.transforms)
 
     def restore(self, meshes: Float[np.ndarray, "frames vertices 3"]) -> Float[np.ndarray, "frames vertices 3"]:
         """Meshes of the rig, such as those of solved controls, back where the (aligned) capture was."""
