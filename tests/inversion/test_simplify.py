@@ -74,8 +74,9 @@ def test_the_mesh_stays_within_the_tolerance_as_measured_from_the_keys_themselve
 def test_the_report_counts_keys(found):
     values = found.metrics.values
     assert (values["moving_controls"], values["keys_before"]) == (4, 4 * FRAMES)
-    assert values["keys"] == sum(values["keys_per_control"].values()) == found.keys.count
-    assert values["reduction"] == pytest.approx(4 * FRAMES / found.keys.count)
+    assert (values["keys_after"], values["resting_keys"]) == (found.keys.count - 1, 1)  # "still" rests
+    assert sum(values["keys_per_control"].values()) == found.keys.count
+    assert values["reduction"] == pytest.approx(4 * FRAMES / (found.keys.count - 1))
     assert values["keys_per_second"] == pytest.approx(found.keys.count / 2)
     assert values["reduction"] > 6
 
@@ -144,6 +145,13 @@ def test_the_shortest_shots_have_keys_too(frames):
     solved = shot()
     short = replace(solved, values=solved.values[24 : 24 + frames])
     assert simplify(rig(), short, SimplifyConfig("1e-6")).frame_error.max() <= 1e-6
+
+
+def test_a_rig_without_a_mesh_at_some_pose_is_told_where():
+    broken = rig()
+    broken.shapes[0, 0, 1] = np.nan
+    with pytest.raises(BunrakuError, match="positions that are not finite in row 0"):
+        simplify(broken, shot())
 
 
 @pytest.mark.parametrize("tolerance", ["0", "-1%", "much", "nan", "%"])

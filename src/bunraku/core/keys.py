@@ -105,7 +105,8 @@ def keys(
     back = np.flatnonzero(np.diff(at) <= 0)
     if len(back):
         raise BunrakuError(f"{name}: the key at frame {at[back[0] + 1]:g} follows one at frame {at[back[0]]:g}")
-    return Keys(at, *columns, tuple("step" if way == "step" else "cubic" for way in ways))
+    checked: list[Interpolation] = ["step" if way == "step" else "cubic" for way in ways]
+    return Keys(at, columns[0], columns[1], columns[2], tuple(checked))
 
 
 def keyed_curves(

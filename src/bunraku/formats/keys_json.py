@@ -90,8 +90,10 @@ def _keys(name: str, rows: Any) -> Keys:
         wrong = next((part for part in _PARTS[:4] if not _is_number(row.get(part, 0))), None)
         if wrong is not None:
             raise BunrakuError(f"{name}: {wrong} is {row[wrong]!r}; expected a number")
-    columns = [[float(row.get(part, 0)) for row in rows] for part in _PARTS[:4]]
-    return keys(*columns, [str(row.get("interpolation", "cubic")) for row in rows], name=name)
+    frames, values, slope_in, slope_out = ([float(row.get(part, 0)) for row in rows] for part in _PARTS[:4])
+    return keys(
+        frames, values, slope_in, slope_out, [str(row.get("interpolation", "cubic")) for row in rows], name=name
+    )
 
 
 def _rate(path: Path, fps: Any) -> Fraction:

@@ -62,7 +62,8 @@ def simplify(
     and then become steps. A control that rests has one key, none if it rests at neutral.
 
     Raises:
-        BunrakuError: a tolerance that is no length or share; a curve that the rig has no control for.
+        BunrakuError: a tolerance that is no length or share; a curve that the rig has no control for; a pose of the
+            curves at which the rig has no mesh.
     """
     cfg = cfg or SimplifyConfig()
     tolerance = tolerance_length(cfg.tolerance, rig)
@@ -79,7 +80,7 @@ def simplify(
     meshes = _Meshes(rig, values, seen.asked)
     fits = _within_tolerance(groups, meshes, values, tolerance, cfg.rounds, progress)
     keyed = _keyed(rig.spec, solved, values, groups, fits, switches)
-    return _measured(keyed, rig.spec, meshes, len(moving), tolerance)
+    return _measured(keyed, rig.spec, meshes, moving, tolerance)
 
 
 def tolerance_length(tolerance: str, rig: Rig) -> float:
@@ -147,7 +148,11 @@ class _Meshes:
                 if self.keep:
                     self.kept[start] = there
             self.asked += part.stop - start
-            yield part, np.linalg.norm(self.rig.evaluate(other[part]) - there, axis=2)
+            distance = np.linalg.norm(self.rig.evaluate(other[part]) - there, axis=2)
+            if not np.isfinite(distance).all():
+                row = int(np.argmin(np.isfinite(distance).all(axis=1)))
+                raise BunrakuError(f"the rig has positions that are not finite in row {part.start + row} of the curves")
+            yield part, distance
 
 
 KEPT_BYTES = 256 * 2**20
@@ -256,25 +261,29 @@ def _rest(spec: ControlSpec, start: int, column: int, curve: Float[np.ndarray, "
     return keys([start], [value])
 
 
-def _measured(keyed: KeyedCurves, spec: ControlSpec, meshes: _Meshes, moving: int, tolerance: float) -> Simplification:
+def _measured(
+    keyed: KeyedCurves, spec: ControlSpec, meshes: _Meshes, moving: Int[np.ndarray, "moving"], tolerance: float
+) -> Simplification:
     """The keys' own curves on the true rig: what is reported is what reads back."""
     largest, mean = np.zeros(keyed.frames), np.zeros(keyed.frames)
     for part, distance in meshes.distances(keyed.evaluate().ordered_as(spec)):
         largest[part], mean[part] = distance.max(axis=1), distance.mean(axis=1)
-    before = keyed.frames * moving
+    before, after = keyed.frames * len(moving), sum(len(keyed.keys[column]) for column in moving)
     values: dict[str, MetricValue] = {
         "frames": keyed.frames,
         "controls": len(spec),
-        "moving_controls": moving,
+        "moving_controls": len(moving),
         "keys_before": before,
-        "keys": keyed.count,
-        "reduction": before / keyed.count if keyed.count else 0.0,
+        "keys_after": after,
+        "resting_keys": keyed.count - after,
+        "reduction": before / max(after, 1),
         "keys_per_second": keyed.count / float(keyed.frames / keyed.fps),
         "tolerance": tolerance,
         "mean_mesh_error": float(mean.mean()),
         "max_mesh_error": float(largest.max()),
+        "within_tolerance": bool(largest.max() <= tolerance),
         "rig_evaluations": meshes.asked,
         "keys_per_control": {name: float(len(own)) for name, own in zip(keyed.names, keyed.keys, strict=True)},
     }
-    units = dict.fromkeys(("tolerance", "mean_mesh_error", "max_mesh_error"), "rig unit")
+    units = {"tolerance": "rig unit", "mean_mesh_error": "rig unit", "max_mesh_error": "rig unit"}
     return Simplification(keyed, Metrics(values, units), largest)
