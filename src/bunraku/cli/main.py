@@ -23,6 +23,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("rig", "evaluate"): ("bunraku.cli.rig:evaluate", "the metrics of a take, again, on the true rig"),
     ("rig", "account"): ("bunraku.cli.account:account", "what the capture could tell, and where the error is from"),
     ("rig", "export"): ("bunraku.cli.rig:export", "a take or model in a format for other programs"),
+    ("rig", "simplify"): ("bunraku.cli.simplify:simplify", "a take's curves as few keys that an artist can edit"),
     ("clip", "check"): ("bunraku.cli.clip:check", "what is wrong with a clip, and what mending would do about it"),
     ("clip", "convert"): ("bunraku.cli.clip:convert", "a clip in another format, mended, on another character"),
     ("mimic", "train"): ("bunraku.cli.mimic:train", "a simulated character learns to imitate a pose or a clip"),
