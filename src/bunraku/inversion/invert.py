@@ -169,29 +169,34 @@ def invert(
         assert controls is not None
         solving = solved.evaluations if solved is not None and on is rig else 0
         if approximation is not None and on is not rig:
-            if solved is None or solved.smoothness is None:
-                refining = RefineConfig(cfg.refine, cfg.neutral)
+            shown, before = 0, np.inf
+            if solved is not None and solved.smoothness is not None:
+                before, asked = solved.noise.sigma, counted.asked
+                solved = task.corrected(counted.evaluate, solved, progress)
+                controls, shown = solved.controls, (counted.asked - asked) // capture.frames
+            # Noise that went away with the approximation's own error was none: the rest is found on the rig itself.
+            if shown == 0 or (solved is not None and solved.noise.sigma < UNREAL * before):
+                refining = RefineConfig(max(cfg.refine - shown, 0), cfg.neutral)
                 controls = refine(
                     counted.evaluate, approximation, aligned, controls, refining, limits=task.limits, progress=progress
                 ).controls
                 controls = continuous_branch(rig.spec, controls)
-            else:
-                solved = task.corrected(counted.evaluate, solved, progress)
-                controls = solved.controls
         spent = costs.spent(counted.asked + sampled + solving)
-        seen_by = observability(on, controls)
+        seen_by = observability(on, controls, vertex_weights(aligned))
         true_controls = _true_controls(rig, true_curves)
         measured = evaluate(rig, aligned, controls, seen_by=seen_by, true_controls=true_controls)
     said = str(alignment)
     if cfg.align == "none" and not alignment.is_identity:
         said = f"none, as asked; but the capture looks like {alignment}"
     metrics = measured.metrics.merged(Metrics({"alignment": said}, {})).merged(_seen(solved, aligned)).merged(spent)
-    solved = curves(rig.spec.names, controls, capture.fps, capture.start_frame)
+    found = curves(rig.spec.names, controls, capture.fps, capture.start_frame)
     matrix = (alignment if cfg.align == "auto" else IDENTITY).matrix
     errors = (measured.frame_error, measured.vertex_error)
-    return Take(solved, metrics, *errors, matrix, asdict(cfg), artifact.provenance())
+    largest = (measured.frame_max, measured.vertex_max)
+    return Take(found, metrics, *errors, matrix, asdict(cfg), artifact.provenance(), *largest)
 
 
+UNREAL = 0.1  # what remains of a noise that was the approximation's error, once that is known
 CORRECTIONS = 3  # solves on an approximation that is mended by what the true rig showed of it; noise hides the rest
 
 

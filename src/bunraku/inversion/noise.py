@@ -87,16 +87,21 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(known)) if known.size else 0.0
 
 
-def cuts(capture: MeshSequence, diagonal: float) -> Int[np.ndarray, "cuts"]:
-    """Frames that begin a new shot: the mesh leaps there as it does not before or after."""
-    steps = _steps(capture)
+def cuts(
+    problem: Problem, capture: MeshSequence, u: Float[np.ndarray, "frames controls"], diagonal: float
+) -> Int[np.ndarray, "cuts"]:
+    """Frames that begin a new shot: the solved mesh, which noise hardly moves, leaps there as not before or after."""
+    seen = np.arange(capture.frames) if capture.valid is None else np.flatnonzero(capture.valid.any(axis=1))
+    coordinates = np.concatenate([problem.rig.evaluate(problem.controls(f, u[f])) for f in problem.batches(seen)])
+    # An orthonormal basis keeps lengths: this is √V times the vertices' root mean square way per frame.
+    ways = np.linalg.norm(np.diff(coordinates, axis=0), axis=1) / np.sqrt(capture.vertex_count)
+    steps = ways / np.diff(seen)
     found: list[int] = []
     for k in range(len(steps)):
         around = np.concatenate([steps[max(k - 4, 0) : k], steps[k + 1 : k + 5]])
-        around = around[np.isfinite(around)]
-        usual = float(around.max()) if len(around) else 0.0
-        if np.isfinite(steps[k]) and steps[k] > max(JUMP * usual, LEAST_JUMP * diagonal):
-            found.append(k + 1)
+        usual = float(around.max(initial=0.0))
+        if ways[k] > max(JUMP * usual, LEAST_JUMP * diagonal):
+            found.append(int(seen[k + 1]))
     return np.array(found, np.int64)
 
 

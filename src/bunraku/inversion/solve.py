@@ -33,8 +33,9 @@ ASTRAY = 1e-9  # a relative RMS error below which no frame counts as lost
 CLEAN = 1e-7  # noise below this share of the diagonal asks for nothing
 ROUNDS = 14  # of a robust solve with each of its losses, at most
 ROBUST_ENOUGH = 1e-5  # of the range: a round that moves controls by less on average is the last
+WEAK = 0.5  # of its range: the deviation from neutral that is expected of a control before anything is seen
 TELLING = 16  # frames that a shot needs at least to say how smooth it is
-REST = 6  # frames in a row that a control rests at least: a curve that passes through its neutral does not stop there
+REST = 6  # frames in a row that a control rests at least
 SIGNIFICANT = 3.0  # standard deviations within which a control cannot be told from its neutral
 
 
@@ -126,7 +127,7 @@ def solve(
     u = _bridged(_scaled(rig.spec, continuous_branch(rig.spec, problem.controls(frames, u))), capture)
     found, cut = None, np.zeros(0, np.int64)
     if cfg.smooth != 0 and capture.frames > 2:
-        cut = dirt.cuts(capture, diagonal(rig.neutral))
+        cut = dirt.cuts(problem, capture, u, diagonal(rig.neutral))
         told = capture.frames >= TELLING and noise.flicker > CLEAN * diagonal(rig.neutral)
         if cfg.smooth != "auto" or told:
             problem, u, found = _solve_shot(problem, capture, u, cfg, noise, cut, loss, progress)
@@ -195,6 +196,9 @@ def _solve_shot(
     found, mask = None, inner_mask(len(u), cuts)[:, None]
     weight = np.full(len(problem.spec), 0.0 if cfg.smooth == "auto" else cfg.smooth)
     if cfg.smooth == "auto":
+        # What the capture hardly shows is likelier near its neutral than anywhere: half its range away, give or take.
+        cfg = replace(cfg, neutral=float(np.hypot(cfg.neutral, noise.flicker * problem.scale / WEAK)))
+        u, _ = _solve_frames(problem, u, replace(cfg, iterations=20, rescues=0), progress)
         found = smoothness(problem, u, cfg.priors, noise.flicker, cuts)
         weight = found.weight
     u = solve_shot(problem, u, cfg.priors, mask * weight, cfg.shot_iterations, progress)
@@ -204,7 +208,10 @@ def _solve_shot(
         u = solve_shot(problem, u, cfg.priors, mask * weight, cfg.shot_iterations, progress)
     if cfg.sparse == "auto" and found is not None:
         frames = np.arange(len(u))
-        insignificant = _runs(np.abs(u) < SIGNIFICANT * found.uncertainty)
+        insignificant = np.abs(u) < SIGNIFICANT * found.uncertainty
+        # A control that goes both ways passes through its neutral; one that cannot rests there.
+        one_way = (problem.spec.neutral == problem.spec.lower) | (problem.spec.neutral == problem.spec.upper)
+        insignificant = np.where(one_way, _runs(insignificant), insignificant.all(axis=0))
         resting = np.broadcast_to(problem.spec.neutral, u.shape)
         problem = replace(problem, limits=problem.limits.narrowed(insignificant, resting))
         u = solve_shot(problem, problem.inside(frames, u), cfg.priors, mask * weight, cfg.shot_iterations, progress)
