@@ -14,10 +14,13 @@ from bunraku.api.doors import load_take as load_take
 from bunraku.api.doors import open_rig as open_rig
 from bunraku.api.doors import save_curves as save_curves
 from bunraku.api.exports import export as export
+from bunraku.api.improving import improve as improve
 from bunraku.api.rigs import bake as bake
 from bunraku.api.rigs import describe as describe
 from bunraku.api.rigs import fit as fit
 from bunraku.api.rigs import sample as sample
+from bunraku.api.shots import invert_many as invert_many
+from bunraku.api.streaming import stream as stream
 from bunraku.api.takes import evaluate as evaluate
 from bunraku.api.takes import invert as invert
 from bunraku.api.takes import invert_file as invert_file

@@ -54,7 +54,7 @@ def listening(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.bind((HOST, port))
-        listener.listen(1)
+        listener.listen(8)
     except OSError as error:
         listener.close()
         raise BunrakuError(f"--port {port}: cannot be listened on ({error.strerror})") from None
@@ -113,4 +113,4 @@ def standard_input() -> tuple[io.BufferedReader, bool]:
     Not `sys.stdin.buffer`: a thread that still waits in it would keep the interpreter from ending.
     """
     regular = stat.S_ISREG(os.fstat(0).st_mode)
-    return open(0, "rb", buffering=1 << 20, closefd=False), regular
+    return io.BufferedReader(io.FileIO(0, closefd=False), 1 << 20), regular

@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from bunraku.api.doors import loaded_model, open_rig
 from bunraku.core.progress import Progress, silent
 
@@ -201,7 +203,7 @@ def _by_differences(rig: Rig, source: str, fps: Fraction) -> DifferentiableRig:
     advice = "make a model (bunraku rig sample, bunraku rig fit) and name it with --model"
     if isinstance(rig, RecordedRig):
         raise BunrakuError(f"{source}: recorded samples cannot be evaluated anew; {advice}")
-    needed_s = (len(rig.spec) + 1) * _evaluation_s(rig)
+    needed_s = _evaluation_s(rig, len(rig.spec) + 1)
     if needed_s > DIFFERENCE_SHARE / float(fps):
         frame = f"a frame lasts {1e3 / float(fps):.1f} ms"
         slow = f"knows no derivatives, and differences take {1e3 * needed_s:.1f} ms where {frame}"
@@ -209,11 +211,12 @@ def _by_differences(rig: Rig, source: str, fps: Fraction) -> DifferentiableRig:
     return FiniteDifferences(rig, difference_step(rig))
 
 
-def _evaluation_s(rig: Rig) -> float:
-    """Seconds for one pose, the least of a few tries after the first, which may have to load things."""
+def _evaluation_s(rig: Rig, poses: int = 1) -> float:
+    """Seconds for so many poses at once, the least of a few tries: the first may have to load things."""
+    batch = np.tile(rig.spec.neutral, (poses, 1))
     tries: list[float] = []
     for _ in range(4):
         started = time.perf_counter()
-        rig.evaluate(rig.spec.neutral[None])
+        rig.evaluate(batch)
         tries.append(time.perf_counter() - started)
     return min(tries)

@@ -44,6 +44,10 @@ class Command(ABC):
 
         print_values(result)
 
+    def verdict(self, result: Mapping[str, Any]) -> str | None:
+        """What went wrong, in one line, though there is a result: after it, the command ends as a mistake does."""
+        return None
+
 
 Kind = TypeVar("Kind", bound=Command)
 
@@ -63,6 +67,9 @@ def run(command: Command) -> None:
     except BrokenPipeError:
         # Whoever read our output (`| head`) has gone; the interpreter must not complain about that once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    wrong = command.verdict(result)
+    if wrong is not None:
+        raise BunrakuError(wrong)
 
 
 def parse(kind: type[Kind], words: Sequence[str], prog: str) -> Kind:

@@ -1,6 +1,6 @@
 """`bunraku rig invert-many`: a folder full of captures into a folder full of takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,31 @@ from bunraku.cli.command import Command, Switch, patterns
 from bunraku.core.progress import Progress
 
 Flat = arg(name="")
+SHORT = {
+    "error_mean": "mean",
+    "error_p95": "p95",
+    "error_max": "max",
+    "relative_error": "relative",
+    "active_controls": "active",
+}
+
+
+def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each shot, never folded; below, why some have failed."""
+    names = [name for name in rows[0] if name != "reason"]
+    cells = [[SHORT.get(name, name) for name in names], *([_text(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for row in rows:
+        if row["reason"] is not None:
+            print(f"{row['shot']}: {row['reason']}")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def invert_many() -> type[Command]:
@@ -60,12 +85,9 @@ def invert_many() -> type[Command]:
             )
 
         def show(self, result: Mapping[str, Any]) -> None:
-            from bunraku.cli.show import print_rows, print_values
+            from bunraku.cli.show import print_values
 
-            whole = all(row["reason"] is None for row in result["shots"])
-            print_rows(
-                "shots", [{k: v for k, v in row.items() if k != "reason" or not whole} for row in result["shots"]]
-            )
+            print_table(result["shots"])
             print_values({name: value for name, value in result.items() if name != "shots"})
 
         def verdict(self, result: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +25,7 @@ DTYPES = {"float32": "<f4", "float64": "<f8"}
 _KEYS = ("vertices", "dtype", "fps")
 
 
+@runtime_checkable
 class ByteSource(Protocol):
     """Where bytes come from: a buffered file, pipe or socket."""
 

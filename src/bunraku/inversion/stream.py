@@ -3,8 +3,7 @@
 Each frame is one maximum-a-posteriori estimate: its mesh term, weighed by the noise that was measured so far, and what
 the frames before let expect (an iterated extended Kalman filter; Bell and Cathey 1993), within the bounds. How much it
 smooths is found out while it runs: the noise from what the residual does between frames, and each control's agility
-from whether its corrections keep the same sign (it lags) or alternate (it follows the noise), which they do neither
-when the filter is right (Mehra 1970).
+from whether its corrections keep their sign or alternate (`stream_learning`).
 """
 
 from __future__ import annotations
@@ -23,11 +22,9 @@ from bunraku.core.rig import DifferentiableRig, GuessingRig, diagonal
 from bunraku.inversion.box import box_step
 from bunraku.inversion.constant_velocity import Belief, corrected, nothing_known, predict, widened
 from bunraku.inversion.frame_term import FrameTerm, Lens
+from bunraku.inversion.stream_learning import Agility, Noise
 
-FIRST_NOISE = 1e-3  # relative, until two frames have shown it
 LEAST_NOISE = 1e-6  # below it a capture counts as clean
-FIRST_AGILITY = 5e-4  # standard deviation of an acceleration, in ranges per frame²
-AGILITY = (1e-6, 0.1)  # its limits
 SPEED = 0.05  # ranges per frame that a control may have in a frame of which nothing before is known
 GATE = 4.0  # standard deviations from which on a correction is taken for a movement that had not been expected
 ENOUGH = 0.02  # a step that promises less, in squared standard deviations, is not worth a linearisation
@@ -39,7 +36,7 @@ UNSEEN_KEEP = 0.8  # what remains of a velocity with each frame that is not seen
 class StreamConfig:
     """How a stream is solved."""
 
-    linearizations: int = 2
+    linearizations: int = 3
     """At most so many times the rig's derivatives are asked for in one frame."""
     recovery: int = 8
     """The same for the first frame, and for one in which a cut resets the filter."""
@@ -48,7 +45,7 @@ class StreamConfig:
     adapt: float = 0.5
     """How fast each control's agility is learnt, per frame; 0 keeps the first guess."""
     noise_frames: int = 30
-    """The noise is averaged over about so many frames."""
+    """The noise is the median over so many frames."""
     cut: float = 10.0
     """A frame whose corrections are so many times what was expected (root of the mean square) is a cut; 0 never."""
 
@@ -71,12 +68,17 @@ class Streamed:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """A point, the quadratic model there (noise in it), and the cost but for a constant."""
+    """A point, and the quadratic model of the mesh term (noise in it) where it was linearised last."""
 
     u: np.ndarray
+    since: np.ndarray
+    """How far `u` is from where it was linearised."""
+    rows: np.ndarray
+    """∂z/∂control, transposed."""
     hessian: np.ndarray
     gradient: np.ndarray
     cost: float
+    """At `u`, but for a constant."""
 
 
 class Stream:
@@ -104,11 +106,8 @@ class Stream:
         self._lens = Lens(self._reduced)
         self._size = diagonal(rig.neutral)
         self._belief: Belief | None = None
-        self._agility = np.full(len(self.spec), FIRST_AGILITY**2)
-        self._noise = FIRST_NOISE**2
-        self._noise_frames = 0
-        self._residual: np.ndarray | None = None
-        self._before = np.zeros(len(self.spec))
+        self._agility = Agility(len(self.spec), self.cfg.adapt)
+        self._noise = Noise(len(self.spec), self.cfg.noise_frames)
         self._unseen = 0
         # Made once: to look for the libraries takes longer than a frame has.
         self._threads = ThreadpoolController()
@@ -138,14 +137,14 @@ class Stream:
     def _expected(self, elapsed: int) -> Belief | None:
         if self._belief is None or self._unseen + elapsed > LOST_FRAMES:
             return None
-        belief = predict(self._belief, self._agility, UNSEEN_KEEP if self._unseen else 1.0)
+        belief = predict(self._belief, self._agility.variance, UNSEEN_KEEP if self._unseen else 1.0)
         for _ in range(elapsed - 1):
-            belief = predict(belief, self._agility)
+            belief = predict(belief, self._agility.variance)
         return belief
 
     def _unseen_frame(self, expected: Belief | None) -> Streamed:
         self._unseen += 1
-        self._residual = None
+        self._noise.forget()
         if expected is not None:
             self._belief = replace(expected, u=np.clip(expected.u, self.lower, self.upper))
         u = np.zeros(len(self.spec)) if self._belief is None else self._belief.u
@@ -168,7 +167,10 @@ class Stream:
         best, asked = self._iterated(term, expected, information, start, limit)
         uu = np.linalg.inv(best.hessian + information)
         mesh = self._mesh(best.u)
-        self._learn_noise(np.where(seen[:, None], mesh - vertices, np.nan), fresh or cut)
+        if fresh or cut:
+            self._noise.forget()
+        beside = mesh + self._left_to_go(best) - vertices
+        self._noise.learn(np.where(seen[:, None], beside, np.nan) / self._size)
         self._belief = self._settled(corrected(expected, best.u, uu))
         self._unseen = 0
         distance = np.where(seen, np.linalg.norm(mesh - vertices, axis=1), np.nan)
@@ -187,7 +189,7 @@ class Stream:
         return np.clip(self.spec.neutral + u * self.spec.range, self.spec.lower, self.spec.upper)
 
     def _noise_in_unit(self) -> float:
-        return float(np.sqrt(self._noise)) * self._size
+        return float(np.sqrt(self._noise.variance)) * self._size
 
     def _mesh(self, u: np.ndarray) -> np.ndarray:
         """The mesh of the answer; of the true rig where there is one, which also says what the approximation lacks."""
@@ -201,7 +203,7 @@ class Stream:
 
     def _weight(self) -> float:
         """Of a squared residual: 1/σ² per squared coordinate difference in the rig's unit."""
-        noise = max(self.cfg.smooth**2 * self._noise, LEAST_NOISE**2)
+        noise = max(self.cfg.smooth**2 * self._noise.variance, LEAST_NOISE**2)
         return 1 / (noise * self._size**2)
 
     def _coordinates(self, u: np.ndarray) -> np.ndarray:
@@ -216,7 +218,8 @@ class Stream:
         hessian, gradient = term.normal(own, rows[0])
         unit, weight = self.spec.range, self._weight()
         cost = self._data_cost(term, own)
-        return _Step(u, hessian * (unit[:, None] * unit) * weight, gradient * unit * weight, cost)
+        hessian, gradient = hessian * (unit[:, None] * unit) * weight, gradient * unit * weight
+        return _Step(u, np.zeros_like(u), rows[0], hessian, gradient, cost)
 
     def _step(self, at: _Step, expected: Belief, information: np.ndarray, damping: float) -> tuple[np.ndarray, float]:
         """From a point to the minimum of the model there and of what was expected; the decrease that it predicts."""
@@ -237,20 +240,14 @@ class Stream:
         gain = np.maximum(1 - np.diagonal(uu) / prior, 1e-6)
         score = correction / np.sqrt(gain * prior)
         if self.cfg.cut > 0 and float((score**2).mean()) > self.cfg.cut**2:
-            self._before = np.zeros_like(score)
+            self._agility.startled()
             return nothing_known(start.u, SPEED), True
-        self._learn_agility(score)
+        self._agility.learn(score)
         over = np.abs(score) > GATE
         if not over.any():
             return expected, False
         extra = np.where(over, np.minimum((correction / gain) ** 2 - prior / gain, 1.0), 0.0)
         return widened(expected, 4 * extra), False
-
-    def _learn_agility(self, score: np.ndarray) -> None:
-        low, high = AGILITY
-        score = np.clip(score, -3.0, 3.0)
-        self._agility = np.clip(self._agility * np.exp(self.cfg.adapt * score * self._before), low**2, high**2)
-        self._before = score
 
     def _iterated(
         self, term: FrameTerm, expected: Belief, information: np.ndarray, start: _Step, limit: int
@@ -266,7 +263,8 @@ class Stream:
             u, predicted = self._step(best, expected, information, damping)
             if predicted < ENOUGH or asked >= limit:
                 # The last step has no linearisation of its own; it must be an improvement all the same.
-                last = replace(best, u=u, cost=self._data_cost(term, self._coordinates(u)))
+                cost = self._data_cost(term, self._coordinates(u))
+                last = replace(best, u=u, since=best.since + u - best.u, cost=cost)
                 return (last if whole(last) < whole(best) else best), asked
             tried = self._linearized(term, u)
             asked += 1
@@ -275,22 +273,15 @@ class Stream:
             else:
                 damping = max(10 * damping, 1e-2)
 
-    def _learn_noise(self, residual: np.ndarray, fresh: bool) -> None:
-        """Half the mean squared change of the residual from the frame before: what stays is no noise, but what the
-        rig cannot show.
+    def _left_to_go(self, at: _Step) -> np.ndarray:
+        """How the mesh would move on if the frame alone decided. Without it a filter that lags would take its lag for
+        noise, and lag the more.
         """
-        before, self._residual = self._residual, residual
-        if fresh or before is None:
-            return
-        change = (residual - before) / self._size
-        told = np.isfinite(change)
-        if told.sum() <= 2 * len(self.spec) or not change[told].any():
-            return
-        # The fit has taken a part of it away: one degree of freedom for each control.
-        square = 0.5 * float((change[told] ** 2).sum()) / float(told.sum() - len(self.spec))
-        self._noise_frames += 1
-        share = 1 / min(self._noise_frames, self.cfg.noise_frames)
-        self._noise += share * (square - self._noise)
+        size = len(at.u)
+        damped = at.hessian + 1e-9 * float(np.diagonal(at.hessian).max(initial=1e-300)) * np.eye(size)
+        free = -np.linalg.solve(damped, at.gradient + at.hessian @ at.since)
+        moved = (free * self.spec.range) @ at.rows
+        return unproject(self._reduced, moved[None])[0] - self._reduced.origin
 
     def _settled(self, belief: Belief) -> Belief:
         """A control at a bound does not move on beyond it."""
