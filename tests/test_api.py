@@ -68,7 +68,7 @@ def test_the_same_command_again_returns_the_stored_result_and_others_are_refused
     assert api.invert_file(here / "shot.npz", "limbed.glb", here / "take") == first
     assert (here / "take" / "manifest.json").stat().st_mtime_ns == stamp
     command = (here / "shot.npz", "limbed.glb", here / "take", InvertConfig(smooth=0.5))
-    refused("smooth = 0.0, now 0.5; --overwrite", api.invert_file, *command)
+    refused('smooth = "auto", now 0.5; --overwrite', api.invert_file, *command)
     assert api.evaluate(here / "take")["frames"] == 5
     replaced = api.invert_file(*command, overwrite=True)
     assert replaced["roughness"] < first["roughness"]

@@ -117,7 +117,7 @@ def test_json_goes_to_standard_output_and_the_file_where_it_is_asked(run, take, 
         (["--sigma", "-1"], "sigma -1"),
         (["--frames", "0"], "frames 0"),
         (["--out", "nowhere/a.json"], "its folder nowhere does not exist"),
-        (["--rig", "figure"], "no control 'rx'; this rig has: pelvis.tx"),
+        (["--rig", "figure"], "has 8 vertices, figure has 3802"),
     ],
 )
 def test_mistakes_are_one_line(run, take, words, said):

@@ -91,7 +91,7 @@ def test_other_settings_or_another_capture_never_overwrite(run, take, shot, tmp_
     before = (take / "manifest.json").read_bytes()
     ended = run("rig", "invert", shot, "--rig", "cube", "--out", take, "--smooth", "0.5")
     assert (ended.status, ended.out) == (2, "")
-    assert "was made with smooth = 0.0, now 0.5; --overwrite replaces it" in ended.err
+    assert 'was made with smooth = "auto", now 0.5; --overwrite replaces it' in ended.err
     other = tmp_path / "other.npz"
     np.savez(other, vertices=Cube().evaluate(animation(3, seed=5).values))
     assert run("rig", "invert", other, "--rig", "cube", "--out", take).status == 2

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bunraku.api.doors import load_sequence, load_take, loaded_model, open_rig, rig_source
+from bunraku.api.doors import load_take, loaded_model, open_rig, rig_source
+from bunraku.api.matching import matched, recorded
 from bunraku.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def account(
     from bunraku.inversion.account import account as accounted
     from bunraku.inversion.account_layout import account_layout
     from bunraku.inversion.align import moved
+    from bunraku.inversion.attachment import attached
     from bunraku.rigs.recorded import RecordedRig
 
     folder = Path(take)
@@ -71,13 +73,18 @@ def account(
     capture = Path(stored.settings["capture"]["path"])
     if not capture.exists():
         raise BunrakuError(f"{take}: its capture {capture} is not there any more")
-    sequence = moved(load_sequence(capture), stored.alignment)
+    matching = recorded(stored.settings)
+    if matching.topology == "other":
+        raise BunrakuError(f"{take}: followed a surface of another topology; there is nothing to account for by vertex")
+    own, to = matched(capture, opened, matching, source)
+    moving, sequence = attached(moving, to), moved(own, stored.alignment)
+    stand_in: Any = None if model is None else attached(model, to)
     whole = stored.curves.ordered_as(opened.spec)
     controls = np.ascontiguousarray(whole[:, [opened.spec.index(name) for name in moving.spec.names]])
     cfg = _with_outliers(cfg or AccountConfig(), stored)
-    on, said = _derivatives(moving, model, derivatives, cfg.frames)
+    on, said = _derivatives(moving, stand_in, derivatives, cfg.frames)
     with one_thread():
-        found = accounted(moving, sequence, controls, cfg, on=on, approximation=model, progress=progress)
+        found = accounted(moving, sequence, controls, cfg, on=on, approximation=stand_in, progress=progress)
     layout = {
         "take": str(take),
         "rig": source,

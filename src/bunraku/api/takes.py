@@ -6,11 +6,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunraku.api.doors import load_sequence, load_take, loaded_model, open_rig, rig_source
+from bunraku.api.matching import C3D, Matching, check, matched, recorded
 from bunraku.api.rigs import fit, sampled_into
 from bunraku.core.progress import Progress, silent
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from bunraku.core.rig import Rig
     from bunraku.core.take import Take
     from bunraku.inversion.approximation import Approximation
+    from bunraku.inversion.attachment import Attachment
+    from bunraku.inversion.guidance import Instructions
     from bunraku.inversion.invert import InvertConfig
 
 FEW_CONTROLS = 8
@@ -34,6 +37,8 @@ def invert(
     model: str | Path | None = None,
     encoder: str | Path | None = None,
     controls: tuple[str, ...] = (),
+    instructions: Instructions | None = None,
+    matching: Matching | None = None,
     progress: Progress = silent,
     **settings: Any,
 ) -> Take:
@@ -41,8 +46,8 @@ def invert(
 
     A rig without derivatives is asked for finite differences where it is cheap; else it is sampled and approximated
     first (or
-    the given `model` is used), and then asked `refine` times per frame. `controls` are patterns of what may move;
-    `settings` are
+    the given `model` is used), and then asked `refine` times per frame. `controls` are patterns of what may move,
+    `instructions` what is decided already; `matching` says how the points of a capture file correspond; `settings` are
     fields of `InvertConfig` (`refine=5`, `smooth=1e-3`, …).
 
     Raises:
@@ -51,11 +56,16 @@ def invert(
     from bunraku.inversion.invert import InvertConfig
 
     cfg = replace(cfg or InvertConfig(), **settings)
-    sequence = load_sequence(capture) if isinstance(capture, str | Path) else capture
     source = str(rig) if isinstance(rig, str | Path) else None
     opened = open_rig(rig) if isinstance(rig, str | Path) else rig
+    matching = matching or Matching()
+    if isinstance(capture, str | Path):
+        sequence, to = _read(Path(capture), opened, matching, source or "the rig")
+    else:
+        sequence, to = capture, None
     with tempfile.TemporaryDirectory() as folder:
-        return _inverted(sequence, None, opened, source, cfg, Path(folder), model, encoder, controls, "cpu", progress)
+        job = _Job(opened, source, cfg, Path(folder), model, encoder, controls, instructions, to, matching, "cpu")
+        return job.take(sequence, None, progress)
 
 
 def invert_file(
@@ -67,6 +77,8 @@ def invert_file(
     model: Path | None = None,
     encoder: Path | None = None,
     controls: tuple[str, ...] = (),
+    instructions: Instructions | None = None,
+    matching: Matching | None = None,
     device: str = "cpu",
     overwrite: bool = False,
     progress: Progress = silent,
@@ -75,15 +87,13 @@ def invert_file(
     from bunraku.core import artifact
     from bunraku.core.rig import restrict
     from bunraku.core.take import KIND, save_take
-    from bunraku.formats.npz import load_true_curves
     from bunraku.inversion.invert import InvertConfig
     from bunraku.rigs.open import rig_identity
 
-    cfg = cfg or InvertConfig()
-    sequence = load_sequence(capture)
+    cfg, matching = cfg or InvertConfig(), matching or Matching()
     opened = open_rig(rig)
-    true = load_true_curves(capture, opened.spec.names)
-    _check_fit(capture, sequence, opened, rig, true)
+    sequence, to = _read(capture, opened, matching, rig)
+    true = _true_curves(capture, opened, sequence)
     restrict(opened, controls)  # says what is wrong with them before anything is written
     settings = {
         **asdict(cfg),
@@ -93,11 +103,14 @@ def invert_file(
         "device": device,
         "model": _artifact_identity(model),
         "encoder": _artifact_identity(encoder),
+        "instructions": None if instructions is None else instructions.recorded(),
+        "matching": matching.identity(),
     }
     output = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
     if output.result is not None:
         return dict(output.result)
-    take = _inverted(sequence, true, opened, rig, cfg, out, model, encoder, controls, device, progress)
+    job = _Job(opened, rig, cfg, out, model, encoder, controls, instructions, to, matching, device)
+    take = job.take(sequence, true, progress)
     save_take(out, take)
     shutil.rmtree(out / "samples", ignore_errors=True)  # the model made of them stays, for other shots
     return dict(take.metrics.values)
@@ -113,67 +126,145 @@ def _artifact_identity(path: Path | None) -> dict[str, str] | None:
     return {"path": str(path), "sha256": artifact.file_hash(path / artifact.MANIFEST)}
 
 
-def _check_fit(capture: Path, sequence: MeshSequence, rig: Rig, source: str, true: Curves | None) -> None:
-    from bunraku.core.errors import BunrakuError
+def _read(capture: Path, rig: Rig, matching: Matching, source: str) -> tuple[MeshSequence, Attachment | None]:
+    """A capture, and how it corresponds; as it is where nothing does."""
+    check(matching)
+    if matching.topology == "other":
+        return load_sequence(capture), None
+    return matched(capture, rig, matching, source)
 
-    if sequence.vertex_count != len(rig.neutral):
-        counts = f"has {sequence.vertex_count} vertices, {source} has {len(rig.neutral)}"
-        raise BunrakuError(f"{capture}: {counts}; they must correspond one to one")
+
+def _true_curves(capture: Path, rig: Rig, sequence: MeshSequence) -> Curves | None:
+    from bunraku.core.errors import BunrakuError
+    from bunraku.formats.npz import load_true_curves
+
+    true = None if capture.suffix.lower() == C3D else load_true_curves(capture, rig.spec.names)
     if true is not None and true.frames != sequence.frames:
         raise BunrakuError(f"{capture}: has {sequence.frames} frames, but true curves of {true.frames}")
+    return true
 
 
-def _inverted(
-    capture: MeshSequence,
-    true_curves: Curves | None,
-    rig: Rig,
-    source: str | None,
-    cfg: InvertConfig,
-    folder: Path,
-    model: str | Path | None,
-    encoder: str | Path | None,
-    controls: tuple[str, ...],
-    device: str,
-    progress: Progress,
-) -> Take:
-    from bunraku.core.errors import BunrakuError
-    from bunraku.core.metrics import Metrics, MetricValue
-    from bunraku.core.rig import DifferentiableRig, restrict
-    from bunraku.inversion.encoder import load_encoder
-    from bunraku.inversion.invert import invert as invert_capture
-    from bunraku.rigs.recorded import RecordedRig
+@dataclass(frozen=True)
+class _Job:
+    """An inversion with all that it is told."""
 
-    began_s, began_cpu_s = time.perf_counter(), time.process_time()
-    moving = restrict(rig, controls)
-    approximation: Approximation | None = None
-    sampled = 0
-    if model is not None:
-        approximation = loaded_model(Path(model))
-        moving = restrict(rig, tuple(approximation.spec.names))
-        if controls and set(moving.spec.names) != set(restrict(rig, controls).spec.names):
-            raise BunrakuError(f"{model}: moves other controls than --controls names; give one or the other")
-    elif cfg.method == "encoder" or not isinstance(moving, DifferentiableRig):
-        approximation, sampled = _approximated(moving, source, cfg, capture.frames, folder, device, progress)
-    recorded = isinstance(rig, RecordedRig)
-    take = invert_capture(
-        approximation if recorded and approximation is not None else moving,
-        capture,
-        cfg,
-        approximation=None if recorded else approximation,
-        encoder=None if encoder is None else load_encoder(Path(encoder)),
-        encoder_out=folder / "encoder",
-        true_curves=true_curves,
-        sampled=sampled,
-        progress=progress,
-    )
-    # Sampling and fitting, where they were needed, are part of the price (of this call: what it resumed is not in it).
-    said: dict[str, MetricValue] = {
-        "cpu_seconds": time.process_time() - began_cpu_s,
-        "wall_seconds": time.perf_counter() - began_s,
-    }
-    if recorded:
-        said["measured_on"] = "the model: recorded samples cannot be evaluated anew"
-    return _whole(replace(take, metrics=take.metrics.merged(Metrics(said, {}))), rig)
+    rig: Rig
+    source: str | None
+    cfg: InvertConfig
+    folder: Path
+    model: str | Path | None
+    encoder: str | Path | None
+    controls: tuple[str, ...]
+    instructions: Instructions | None
+    to: Attachment | None
+    matching: Matching
+    device: str
+
+    def take(self, capture: MeshSequence, true_curves: Curves | None, progress: Progress) -> Take:
+        """Do it."""
+        from bunraku.core.metrics import Metrics, MetricValue
+        from bunraku.rigs.recorded import RecordedRig
+
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        moving, approximation, sampled = self._solved_on(capture.frames, progress)
+        from_samples = isinstance(self.rig, RecordedRig)
+        if from_samples and approximation is not None:
+            moving, approximation = approximation, None
+        if self.matching.topology == "other":
+            take = self._followed(capture, moving, approximation, progress)
+        else:
+            take = self._inverted(capture, moving, approximation, true_curves, sampled, progress)
+        # Sampling and fitting, where they were needed, are part of the price (of this call: what it resumed is not).
+        said: dict[str, MetricValue] = {
+            "cpu_seconds": time.process_time() - began_cpu_s,
+            "wall_seconds": time.perf_counter() - began_s,
+        }
+        if from_samples:
+            said["measured_on"] = "the model: recorded samples cannot be evaluated anew"
+        return _whole(replace(take, metrics=take.metrics.merged(Metrics(said, {}))), self.rig)
+
+    def _solved_on(self, frames: int, progress: Progress) -> tuple[Rig, Approximation | None, int]:
+        """The rig with what may move, the approximation where it needs one, and what that cost in evaluations."""
+        from bunraku.core.errors import BunrakuError
+        from bunraku.core.rig import DifferentiableRig, restrict
+
+        moving = restrict(self.rig, self.controls)
+        if self.model is not None:
+            approximation = loaded_model(Path(self.model))
+            moving = restrict(self.rig, tuple(approximation.spec.names))
+            if self.controls and set(moving.spec.names) != set(restrict(self.rig, self.controls).spec.names):
+                raise BunrakuError(f"{self.model}: moves other controls than --controls names; give one or the other")
+            return moving, approximation, 0
+        if self.cfg.method == "encoder" or not isinstance(moving, DifferentiableRig):
+            made, sampled = _approximated(moving, self.source, self.cfg, frames, self.folder, self.device, progress)
+            return moving, made, sampled
+        return moving, None, 0
+
+    def _inverted(
+        self,
+        capture: MeshSequence,
+        moving: Rig,
+        approximation: Approximation | None,
+        true_curves: Curves | None,
+        sampled: int,
+        progress: Progress,
+    ) -> Take:
+        from bunraku.core.errors import BunrakuError
+        from bunraku.inversion.attachment import attached
+        from bunraku.inversion.encoder import load_encoder
+        from bunraku.inversion.invert import invert as invert_capture
+
+        stand_in: Any = approximation
+        if self.to is not None and not self.to.is_identity:
+            if self.cfg.method == "encoder":
+                raise BunrakuError("--method encoder: needs a capture that corresponds to the rig vertex by vertex")
+            moving = attached(moving, self.to)
+            stand_in = None if approximation is None else attached(approximation, self.to)
+        return invert_capture(
+            moving,
+            capture,
+            self.cfg,
+            approximation=stand_in,
+            encoder=None if self.encoder is None else load_encoder(Path(self.encoder)),
+            encoder_out=self.folder / "encoder",
+            instructions=self.instructions,
+            true_curves=true_curves,
+            sampled=sampled,
+            progress=progress,
+        )
+
+    def _followed(
+        self, capture: MeshSequence, moving: Rig, approximation: Approximation | None, progress: Progress
+    ) -> Take:
+        """By closest points: no vertex has a counterpart that an error could be measured to."""
+        import numpy as np
+
+        from bunraku.core import artifact
+        from bunraku.core.curves import curves
+        from bunraku.core.errors import BunrakuError
+        from bunraku.core.metrics import Metrics
+        from bunraku.core.rig import DifferentiableRig, diagonal
+        from bunraku.core.take import Take
+        from bunraku.inversion.closest_surface import follow_surface
+        from bunraku.inversion.refine import FiniteDifferences, difference_step
+
+        if self.instructions is not None and self.instructions.given:
+            raise BunrakuError("--topology other: does not take locks, pins and other instructions")
+        on = approximation or moving
+        if not isinstance(on, DifferentiableRig):
+            on = FiniteDifferences(on, difference_step(on))
+        found = follow_surface(on, capture, solver=self.cfg.solver, progress=progress)
+        values = {
+            "frames": capture.frames,
+            "vertices": capture.vertex_count,
+            "controls": len(moving.spec),
+            "surface_distance": float(found.distance.mean()),
+            "relative_error": float(found.distance.mean()) / diagonal(moving.neutral),
+        }
+        solved = curves(moving.spec.names, found.controls, capture.fps, capture.start_frame)
+        metrics = Metrics(dict(values), {"surface_distance": "rig unit"})
+        nothing = np.zeros(0)
+        return Take(solved, metrics, found.distance, nothing, np.eye(3, 4), asdict(self.cfg), artifact.provenance())
 
 
 def _approximated(
@@ -219,7 +310,7 @@ def evaluate(take: Path, rig: str | None = None) -> dict[str, Any]:
     """The metrics of a take, recomputed from its capture on the true rig."""
     from bunraku.core.errors import BunrakuError
     from bunraku.core.rig import restrict
-    from bunraku.formats.npz import load_true_curves
+    from bunraku.inversion.attachment import attached
     from bunraku.inversion.invert import remeasure
     from bunraku.rigs.recorded import RecordedRig
 
@@ -230,10 +321,12 @@ def evaluate(take: Path, rig: str | None = None) -> dict[str, Any]:
     capture = Path(stored.settings["capture"]["path"])
     if not capture.exists():
         raise BunrakuError(f"{take}: its capture {capture} is not there any more")
-    sequence = load_sequence(capture)
-    true = load_true_curves(capture, opened.spec.names)
-    _check_fit(capture, sequence, opened, str(rig or stored.settings["rig"]["source"]), true)
-    moving = restrict(opened, tuple(stored.settings["controls"]))
+    matching = recorded(stored.settings)
+    if matching.topology == "other":
+        raise BunrakuError(f"{take}: followed a surface of another topology, which only `rig invert` can measure")
+    sequence, to = matched(capture, opened, matching, str(rig or stored.settings["rig"]["source"]))
+    true = _true_curves(capture, opened, sequence)
+    moving = attached(restrict(opened, tuple(stored.settings["controls"])), to)
     metrics = remeasure(moving, sequence, stored, true).values
     return {**metrics, **_changes(stored.settings, capture, rig)}
 

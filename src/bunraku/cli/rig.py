@@ -14,6 +14,7 @@ from tyro.conf import Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 from bunraku.cli.command import Command, Switch, patterns
+from bunraku.cli.instructions import instructions
 from bunraku.core.progress import Progress
 
 Rate = Annotated[
@@ -172,6 +173,7 @@ def fit() -> type[Command]:
 
 def invert() -> type[Command]:
     """`bunraku rig invert`."""
+    from bunraku.api.matching import Matching
     from bunraku.inversion.invert import InvertConfig
 
     @dataclass(frozen=True, kw_only=True)
@@ -179,7 +181,7 @@ def invert() -> type[Command]:
         """Control curves of a rig that reproduce a captured mesh sequence."""
 
         capture: Positional[Path]
-        """The capture: .npz or .npy with vertices (frames, vertices, 3)."""
+        """The capture: .npz or .npy with vertices (frames, vertices, 3), or markers as .c3d."""
         rig: str
         """The rig: see `bunraku rig describe`."""
         out: Path
@@ -190,15 +192,29 @@ def invert() -> type[Command]:
         """An encoder that an earlier `--method encoder` left in its take: a first guess for the solver."""
         controls: str = ""
         """What is solved for: names and shell patterns between commas, or a file; the rest stays at neutral."""
+        lock: str = ""
+        """Controls that stay at neutral: names and shell patterns between commas."""
+        freeze: str = ""
+        """Controls that stay at a value: NAME=VALUE between commas."""
+        drive: Path | None = None
+        """Curves (.csv, .json or .npz) that their controls follow."""
+        pin: str = ""
+        """Keys that must be met: FRAME:NAME=VALUE between commas."""
+        switch: str = ""
+        """Controls that know a few values only: NAME=VALUE|VALUE between commas."""
+        twins: str = ""
+        """Pairs for --symmetric that are not found by mirroring the rig: NAME=NAME between commas."""
         device: str = "cpu"
         """cpu, cuda, or another device of PyTorch's."""
         overwrite: Switch = False
         """Replace a take that was made with other settings."""
+        matching: Annotated[Matching, Flat] = field(default_factory=Matching)
         cfg: Annotated[InvertConfig, Flat] = field(default_factory=InvertConfig)
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
             from bunraku import api
 
+            said = instructions(self.lock, self.freeze, self.drive, self.pin, self.switch, self.twins)
             return api.invert_file(
                 self.capture,
                 self.rig,
@@ -207,6 +223,8 @@ def invert() -> type[Command]:
                 model=self.model,
                 encoder=self.encoder,
                 controls=patterns(self.controls),
+                instructions=said,
+                matching=self.matching,
                 device=self.device,
                 overwrite=self.overwrite,
                 progress=progress,

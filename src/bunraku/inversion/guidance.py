@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bunraku.core import artifact
 from bunraku.core.controls import ControlSpec
 from bunraku.core.curves import Curves
 from bunraku.core.errors import BunrakuError
@@ -43,6 +45,24 @@ class Instructions:
     """Discrete controls and the values that they know: see `inversion.discrete`."""
     symmetric: Sequence[tuple[str, str]] = ()
     """Pairs that move alike, where the symmetric prior shall not look for them itself."""
+
+    @property
+    def given(self) -> bool:
+        """Anything is said."""
+        return self.decides or bool(self.switches or self.symmetric)
+
+    def recorded(self) -> dict[str, Any]:
+        """What a take records of them: JSON-able."""
+        drive = None if self.drive is None else [list(self.drive.names), artifact.array_hash(self.drive.values)]
+        pins = [[pin.frame, pin.control, pin.value] for pin in self.pins]
+        return {
+            "lock": list(self.lock),
+            "freeze": dict(self.freeze),
+            "drive": drive,
+            "pins": pins,
+            "switches": {name: list(values) for name, values in self.switches.items()},
+            "symmetric": [list(pair) for pair in self.symmetric],
+        }
 
     @property
     def decides(self) -> bool:

@@ -220,11 +220,14 @@ def _solve_shot(
 
 def _runs(where: Bool[np.ndarray, "frames controls"]) -> Bool[np.ndarray, "frames controls"]:
     """Of it, what lasts for REST frames or for the whole shot."""
-    length = min(REST, where.shape[0])
-    whole = np.lib.stride_tricks.sliding_window_view(where, length, axis=0).all(axis=-1)
+    frames = len(np.atleast_1d(where))
+    length = min(REST, frames)
+    # How many of each stretch of frames; then every frame of those that are whole.
+    sums = np.cumsum(np.concatenate([np.zeros((1, where.shape[-1]), int), where]), axis=0)
+    whole = sums[length:] - sums[:-length] == length
     kept = np.zeros_like(where)
     for offset in range(length):
-        kept[offset : offset + whole.shape[0]] |= whole
+        kept[offset : offset + frames - length + 1] |= whole
     return kept
 
 
