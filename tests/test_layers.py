@@ -31,8 +31,8 @@ MAY_IMPORT = {
 
 PIPELINES = {
     "inversion": (
-        *("align", "sample", "dataset", "approximation", "fit", "terms", "solve", "refine", "encoder"),
-        *("simplify", "account", "evaluate", "invert"),
+        *("align", "sample", "dataset", "approximation", "fit", "terms", "solve", "refine", "active"),
+        *("encoder", "simplify", "account", "evaluate", "invert"),
     ),
     "motion": (
         *("pose", "problem", "names", "axes", "timing", "limits", "ground"),

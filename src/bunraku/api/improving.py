@@ -49,6 +49,7 @@ def improve(
     """
     from bunraku.compute.workers import Workers
     from bunraku.core import artifact
+    from bunraku.core.errors import BunrakuError
     from bunraku.inversion.active import ActiveConfig, about, check
     from bunraku.inversion.active import improve as improve_model
     from bunraku.inversion.approximation import KIND, save_model
@@ -61,6 +62,9 @@ def improve(
     approximation = loaded_model(model)
     moving, columns = _moving(rig, approximation, model)
     sequence = load_sequence(capture)
+    if sequence.vertex_count != len(approximation.neutral):
+        counts = f"has {sequence.vertex_count} vertices, the model {len(approximation.neutral)}"
+        raise BunrakuError(f"{capture}: {counts}; they must correspond one to one")
     known = _known(model, samples, approximation)
     settings = {
         **asdict(cfg),
@@ -154,13 +158,9 @@ def _refuse_itself(out: Path, *inputs: Path | None) -> None:
 
 
 def _aligned(model: Approximation, capture: MeshSequence, align: str, progress: Progress) -> tuple[MeshSequence, str]:
-    from bunraku.core.errors import BunrakuError
     from bunraku.inversion.align import align as aligned
     from bunraku.inversion.solve import SolveConfig, solve
 
-    if capture.vertex_count != len(model.neutral):
-        counts = f"the capture has {capture.vertex_count} vertices, the model {len(model.neutral)}"
-        raise BunrakuError(f"{counts}: they must correspond one to one")
     if align == "none":
         return capture, "none, as asked"
 
