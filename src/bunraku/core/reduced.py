@@ -18,6 +18,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 
+AT_ONCE = 256  # frames of a capture that are held in double precision
+
+
 @runtime_checkable
 class MeshBasis(Protocol):
     """A space of meshes with an orthonormal basis."""
@@ -84,6 +87,13 @@ def project(
     reduced: MeshBasis, vertices: Float[np.ndarray, "frames vertices 3"]
 ) -> Float[np.ndarray, "frames coordinates"]:
     """z = B(Y − o) of every frame."""
+    parts = [_projected(reduced, vertices[first : first + AT_ONCE]) for first in range(0, len(vertices), AT_ONCE)]
+    return np.concatenate(parts) if parts else _projected(reduced, vertices)
+
+
+def _projected(
+    reduced: MeshBasis, vertices: Float[np.ndarray, "frames vertices 3"]
+) -> Float[np.ndarray, "frames coordinates"]:
     offset = np.asarray(vertices, np.float64) - reduced.origin
     if reduced.basis is None:
         return offset.reshape(len(offset), -1)

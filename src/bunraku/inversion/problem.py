@@ -76,10 +76,16 @@ class Problem:
         return own if self.coupling is None else own + ((u @ self.coupling.T) ** 2).sum(axis=1)
 
     def normal(
-        self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"], prior: np.ndarray
+        self,
+        frames: Int[np.ndarray, "chosen"],
+        u: Float[np.ndarray, "chosen controls"],
+        prior: np.ndarray,
+        *,
+        exact: bool = False,
     ) -> tuple[Float[np.ndarray, "chosen controls controls"], Float[np.ndarray, "chosen controls"], np.ndarray]:
         """H = JᵀJ, g = Jᵀr and the cost, of the mesh term, of the diagonal priors (weights `prior`, (chosen,
-        controls)) and of the couplings.
+        controls)) and of the couplings. Products of Jacobians that come in single precision are formed in it too,
+        unless they must be `exact`: positive semidefinite to the last digit.
         """
         self.asked[0] += len(frames)
         coordinates, jacobian = self.rig.linearize(self.controls(frames, u))
@@ -87,6 +93,8 @@ class Problem:
             coordinates = coordinates + self.offset[frames]
         residual = terms.mesh(self.observation, frames, coordinates, self.scale)
         jt = terms.mesh_jacobian(self.observation, frames, jacobian)
+        if exact:
+            jt = jt.astype(np.float64)
         # The Jacobian's own units (range, scale) are put on the small products, not on the large factor.
         unit = self.spec.range * self.scale
         hessian = (jt @ np.swapaxes(jt, 1, 2)).astype(np.float64) * (unit[:, None] * unit)

@@ -73,7 +73,7 @@ class _Window:
         gradient = terms.smoothness_gradient(u, self.smooth)
         blocks = np.empty((frames, count, count))
         for part in self.problem.batches(np.arange(frames)):
-            blocks[part], own, _ = self.problem.normal(self.frames[part], u[part], prior[part])
+            blocks[part], own, _ = self.problem.normal(self.frames[part], u[part], prior[part], exact=True)
             gradient[part] += own
         return blocks, gradient
 
@@ -91,32 +91,36 @@ def _solve_window(
 ) -> Float[np.ndarray, "frames controls"]:
     """One damping for all frames."""
     problem, priors = window.problem, window.priors
-    damping = 1e-6
-    for step in range(iterations):
-        progress("solve the shot", step, iterations)
+    damping, step = 1e-6, 0
+    while step < iterations and damping <= 1e4:
         prior = priors.weights(u)
         cost = window.cost(u, prior)
-        delta = _step(window, u, prior, damping)
-        reached = window.cost(u + delta, prior)
-        if reached < cost:
-            u, damping = problem.inside(window.frames, u + delta), max(damping / 5, 1e-9)
-            if cost - reached < 1e-9 * cost:
-                break
-        else:
-            damping *= 20
-            if damping > 1e4:
-                break
+        blocks, gradient = window.normal(u, prior)
+        better = False
+        while not better and step < iterations and damping <= 1e4:
+            progress("solve the shot", step, iterations)
+            delta = _step(window, u, blocks, gradient, damping)
+            reached = window.cost(u + delta, prior)
+            step, better = step + 1, reached < cost
+            damping = max(damping / 5, 1e-9) if better else damping * 20
+        if better:
+            u = problem.inside(window.frames, u + delta)
+        if not better or cost - reached < 1e-9 * cost:
+            break
     progress("solve the shot", iterations, iterations)
     return u
 
 
 def _step(
-    window: _Window, u: Float[np.ndarray, "frames controls"], prior: np.ndarray, damping: float
+    window: _Window,
+    u: Float[np.ndarray, "frames controls"],
+    blocks: Float[np.ndarray, "frames controls controls"],
+    gradient: Float[np.ndarray, "frames controls"],
+    damping: float,
 ) -> Float[np.ndarray, "frames controls"]:
     """One damped Gauss–Newton step."""
     from scipy.linalg import solveh_banded
 
-    blocks, gradient = window.normal(u, prior)
     held = window.held(u, gradient)
     matrix = banded(blocks, terms.smoothness_bands(len(u), window.smooth), held, damping)
     delta = solveh_banded(matrix, np.where(held, 0.0, -gradient).ravel(), lower=True, check_finite=False)

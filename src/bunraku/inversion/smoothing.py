@@ -21,7 +21,9 @@ from bunraku.inversion.shot import banded
 ROUNDS = 12
 DRAWS = 6
 LOOKED_AT = 240  # consecutive frames of a long shot, at most, in up to three places
-LEAST = 1e-7  # second differences, as a share of the range, that are nothing
+LEAST = (
+    1e-5  # second differences, as a share of the range, that are nothing; less would need more digits than there are
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ class _Part:
         count = u.shape[1]
         self.blocks, gradient = np.empty((len(u), count, count)), np.empty_like(u)
         for part in problem.batches(np.arange(len(u))):
-            self.blocks[part], gradient[part], _ = problem.normal(frames[part], u[part], prior[part])
+            self.blocks[part], gradient[part], _ = problem.normal(frames[part], u[part], prior[part], exact=True)
         lower, upper = problem.lower(frames), problem.upper(frames)
         self.held = ((u <= lower) & (gradient > 0)) | ((u >= upper) & (gradient < 0)) | (lower == upper)
         self.gradient = gradient

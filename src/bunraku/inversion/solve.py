@@ -33,6 +33,7 @@ ASTRAY = 1e-9  # a relative RMS error below which no frame counts as lost
 CLEAN = 1e-7  # noise below this share of the diagonal asks for nothing
 ROUNDS = 14  # of a robust solve with each of its losses, at most
 ROBUST_ENOUGH = 1e-5  # of the range: a round that moves controls by less on average is the last
+ROUNDING = 1e-8  # of a typical control's squared motion: what single precision cannot tell from no motion
 WEAK = 0.5  # of its range: the deviation from neutral that is expected of a control before anything is seen
 TELLING = 16  # frames that a shot needs at least to say how smooth it is
 REST = 6  # frames in a row that a control rests at least
@@ -197,25 +198,40 @@ def _solve_shot(
     weight = np.full(len(problem.spec), 0.0 if cfg.smooth == "auto" else cfg.smooth)
     if cfg.smooth == "auto":
         # What the capture hardly shows is likelier near its neutral than anywhere: half its range away, give or take.
-        cfg = replace(cfg, neutral=float(np.hypot(cfg.neutral, noise.flicker * problem.scale / WEAK)))
+        expected = max(noise.flicker * problem.scale / WEAK, np.sqrt(ROUNDING * _stiffness(problem, u)))
+        cfg = replace(cfg, neutral=float(np.hypot(cfg.neutral, expected)))
         u, _ = _solve_frames(problem, u, replace(cfg, iterations=20, rescues=0), progress)
         found = smoothness(problem, u, cfg.priors, noise.flicker, cuts)
         weight = found.weight
+    if cfg.sparse == "auto" and found is not None:
+        # Two steps tell which controls rest; the others are solved for without them.
+        u = solve_shot(problem, u, cfg.priors, mask * weight, 2, progress)
+        resting = np.broadcast_to(problem.spec.neutral, u.shape)
+        problem = replace(problem, limits=problem.limits.narrowed(_rests(problem.spec, u, found), resting))
+        u = problem.inside(np.arange(len(u)), u)
     u = solve_shot(problem, u, cfg.priors, mask * weight, cfg.shot_iterations, progress)
     for _ in range(2 if loss else 0):
         # The smoother the curves, the plainer what is far off them.
         problem = cleaned(problem, capture, u, loss or "huber", noise.sigma)
         u = solve_shot(problem, u, cfg.priors, mask * weight, cfg.shot_iterations, progress)
-    if cfg.sparse == "auto" and found is not None:
-        frames = np.arange(len(u))
-        insignificant = np.abs(u) < SIGNIFICANT * found.uncertainty
-        # A control that goes both ways passes through its neutral; one that cannot rests there.
-        one_way = (problem.spec.neutral == problem.spec.lower) | (problem.spec.neutral == problem.spec.upper)
-        insignificant = np.where(one_way, _runs(insignificant), insignificant.all(axis=0))
-        resting = np.broadcast_to(problem.spec.neutral, u.shape)
-        problem = replace(problem, limits=problem.limits.narrowed(insignificant, resting))
-        u = solve_shot(problem, problem.inside(frames, u), cfg.priors, mask * weight, cfg.shot_iterations, progress)
     return problem, u, found
+
+
+def _stiffness(problem: Problem, u: Float[np.ndarray, "frames controls"]) -> float:
+    """How much the mesh typically moves with a control, squared, in the cost's units."""
+    chosen = np.unique(np.linspace(0, len(u) - 1, 8).round().astype(int))
+    hessian, _, _ = problem.normal(chosen, u[chosen], np.zeros((len(chosen), u.shape[1])))
+    return float(np.percentile(np.diagonal(hessian, axis1=1, axis2=2), 90))
+
+
+def _rests(
+    spec: ControlSpec, u: Float[np.ndarray, "frames controls"], found: Smoothness
+) -> Bool[np.ndarray, "frames controls"]:
+    """Where noise alone explains what a control does."""
+    insignificant = np.abs(u) < SIGNIFICANT * found.uncertainty
+    # A control that goes both ways passes through its neutral; one that cannot rests there.
+    one_way = (spec.neutral == spec.lower) | (spec.neutral == spec.upper)
+    return np.where(one_way, _runs(insignificant), insignificant.all(axis=0))
 
 
 def _runs(where: Bool[np.ndarray, "frames controls"]) -> Bool[np.ndarray, "frames controls"]:
