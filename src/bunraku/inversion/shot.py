@@ -96,7 +96,7 @@ def _solve_window(
         prior = priors.weights(u)
         cost = window.cost(u, prior)
         blocks, gradient = window.normal(u, prior)
-        better = False
+        better, delta, reached = False, np.zeros_like(u), cost
         while not better and step < iterations and damping <= 1e4:
             progress("solve the shot", step, iterations)
             delta = _step(window, u, blocks, gradient, damping)
