@@ -182,7 +182,7 @@ def black_box(tmp_path, monkeypatch):
     (tmp_path / "black_box.py").write_text(PYTHON_RIG)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "black_box", raising=False)
-    monkeypatch.setattr("bunraku.inversion.invert.FIT_S", -1e9)
+    monkeypatch.setattr("bunraku.inversion.plan.FIT_S", -1e9)
     controls = cube_animation(6).values
     np.savez("shot.npz", vertices=bk.open_rig("cube").evaluate(controls))
     return tmp_path
@@ -213,7 +213,7 @@ def test_an_interrupted_inversion_goes_on_and_ends_with_identical_curves(black_b
 
 
 def test_the_code_of_a_takes_rig_only_runs_when_it_is_named_again(black_box, monkeypatch):
-    monkeypatch.setattr("bunraku.inversion.invert.FIT_S", 1e9)
+    monkeypatch.setattr("bunraku.inversion.plan.FIT_S", 1e9)
     source = "python:black_box:mesh"
     made = api.invert_file(black_box / "shot.npz", source, black_box / "take")
     monkeypatch.delitem(__import__("sys").modules, "black_box")

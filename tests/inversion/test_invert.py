@@ -6,7 +6,8 @@ from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import mesh_sequence
 from bunraku.core.rig import restrict
 from bunraku.inversion.approximation import Approximation
-from bunraku.inversion.invert import Counted, InvertConfig, invert, plan, remeasure
+from bunraku.inversion.invert import InvertConfig, invert, remeasure
+from bunraku.inversion.plan import Counted, plan
 from bunraku.rigs.cube import Cube, animation
 from small_rigs import BlackBox, limbed_rig, linear_rig
 
@@ -143,7 +144,7 @@ class Priced:
 
 def test_the_plan_compares_costs(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("bunraku.inversion.invert.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("bunraku.inversion.plan.time.perf_counter", lambda: clock[0])
     cheap, dear = Priced(1e-6, clock), Priced(1.0, clock)
     assert plan(cheap, 100, 1000).way == "finite differences"
     assert plan(dear, 100, 1000).way == "approximation"  # 3,000 s against 1,000

@@ -274,7 +274,7 @@ def _approximated(
     from bunraku.core.errors import BunrakuError
     from bunraku.inversion.draw import SampleConfig
     from bunraku.inversion.fit import FitConfig
-    from bunraku.inversion.invert import plan
+    from bunraku.inversion.plan import plan
     from bunraku.rigs.recorded import RecordedRig
 
     if isinstance(moving, RecordedRig):

@@ -17,7 +17,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-
 AT_ONCE = 256  # frames of a capture that are held in double precision
 
 

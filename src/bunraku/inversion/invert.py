@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from bunraku.compute.attempt import attempt
 from bunraku.compute.threads import one_thread
 from bunraku.core import artifact
-from bunraku.core.controls import ControlSpec
 from bunraku.core.curves import Curves, curves
 from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import MeshSequence
@@ -30,6 +29,7 @@ from bunraku.inversion.encoder import Encoder, EncoderConfig, load_encoder, save
 from bunraku.inversion.evaluate import evaluate
 from bunraku.inversion.guidance import Instructions, Limits, limits
 from bunraku.inversion.pairs import cancelling_pairs, mirrored_pairs, named_pairs
+from bunraku.inversion.plan import Counted
 from bunraku.inversion.problem import vertex_weights
 from bunraku.inversion.refine import Evaluate, FiniteDifferences, RefineConfig, difference_step, refine
 from bunraku.inversion.solve import Solution, SolveConfig, continuous_branch, solve
@@ -68,14 +68,6 @@ class InvertConfig:
         return SolveConfig(neutral=self.neutral, sparse=self.sparse, smooth=self.smooth, robust=self.robust)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a rig without derivatives is going to be inverted, and why: told to the user."""
-
-    way: Literal["derivatives", "finite differences", "approximation"]
-    reason: str
-
-
 @dataclass(frozen=True, eq=False)
 class _Costs:
     """Clocks at the start of an inversion."""
@@ -90,40 +82,6 @@ class _Costs:
             "wall_seconds": time.perf_counter() - self.wall_s,
         }
         return Metrics(values, {"cpu_seconds": "s", "wall_seconds": "s"})
-
-
-SLOW_RIG_S = 0.05  # a rig that takes longer for a pose is not asked more often than needed to know it
-FIT_S = 0.06  # per control: what fitting an approximation takes besides the rig's own time, on one core
-
-
-def plan(rig: Rig, frames: int, samples: int) -> Plan:
-    """Whether to ask the rig itself for its derivatives or to fit an approximation first, from what one evaluation
-    costs here.
-
-    Finite differences need about 5 Jacobians a frame, `controls` evaluations each; an approximation needs its
-    samples and a fit.
-    """
-    if isinstance(rig, DifferentiableRig):
-        return Plan("derivatives", "the rig knows its derivatives: it is solved on directly")
-    each_s = _evaluation_s(rig)
-    direct_s = 5 * len(rig.spec) * frames * each_s
-    fitted_s = samples * each_s + FIT_S * len(rig.spec)
-    direct = f"finite differences {direct_s:.2g} s"
-    fitted = f"sampling and fitting {fitted_s:.2g} s"
-    reason = f"one evaluation takes {1e3 * each_s:.3g} ms: {direct}, {fitted}"
-    return Plan("finite differences" if direct_s <= fitted_s else "approximation", reason)
-
-
-def _evaluation_s(rig: Rig) -> float:
-    """Seconds per pose: of one where that is slow, of a batch (after the first, which may have to load things) else."""
-    for poses in (1, 16, 16):
-        batch = np.tile(rig.spec.neutral, (poses, 1))
-        started = time.perf_counter()
-        rig.evaluate(batch)
-        each_s = (time.perf_counter() - started) / poses
-        if each_s > SLOW_RIG_S:
-            break
-    return each_s
 
 
 def invert(
@@ -346,31 +304,3 @@ def _recorded(rig: Rig, take: Take, kind: str) -> Bool[np.ndarray, "controls"]:
     names = take.metrics.values[kind]
     assert isinstance(names, list)
     return np.isin(rig.spec.names, names)
-
-
-@dataclass(eq=False)
-class Counted:
-    """A rig that counts the poses that it was asked for: the price of an inversion on a slow rig."""
-
-    rig: Rig
-    asked: int = 0
-
-    @property
-    def spec(self) -> ControlSpec:
-        """The rig's own."""
-        return self.rig.spec
-
-    @property
-    def faces(self) -> Int[np.ndarray, "triangles 3"]:
-        """The rig's own."""
-        return self.rig.faces
-
-    @property
-    def neutral(self) -> Float[np.ndarray, "vertices 3"]:
-        """The rig's own."""
-        return self.rig.neutral
-
-    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
-        """The rig's own, counted."""
-        self.asked += len(controls)
-        return self.rig.evaluate(controls)

@@ -1,0 +1,83 @@
+"""How a rig without derivatives is best asked, and what it was asked."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bunraku.core.controls import ControlSpec
+from bunraku.core.rig import DifferentiableRig, Rig
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a rig without derivatives is going to be inverted, and why: told to the user."""
+
+    way: Literal["derivatives", "finite differences", "approximation"]
+    reason: str
+
+
+SLOW_RIG_S = 0.05  # a rig that takes longer for a pose is not asked more often than needed to know it
+FIT_S = 0.06  # per control: what fitting an approximation takes besides the rig's own time, on one core
+
+
+def plan(rig: Rig, frames: int, samples: int) -> Plan:
+    """Whether to ask the rig itself for its derivatives or to fit an approximation first, from what one evaluation
+    costs here.
+
+    Finite differences need about 5 Jacobians a frame, `controls` evaluations each; an approximation needs its
+    samples and a fit.
+    """
+    if isinstance(rig, DifferentiableRig):
+        return Plan("derivatives", "the rig knows its derivatives: it is solved on directly")
+    each_s = _evaluation_s(rig)
+    direct_s = 5 * len(rig.spec) * frames * each_s
+    fitted_s = samples * each_s + FIT_S * len(rig.spec)
+    direct = f"finite differences {direct_s:.2g} s"
+    fitted = f"sampling and fitting {fitted_s:.2g} s"
+    reason = f"one evaluation takes {1e3 * each_s:.3g} ms: {direct}, {fitted}"
+    return Plan("finite differences" if direct_s <= fitted_s else "approximation", reason)
+
+
+def _evaluation_s(rig: Rig) -> float:
+    """Seconds per pose: of one where that is slow, of a batch (after the first, which may have to load things) else."""
+    for poses in (1, 16, 16):
+        batch = np.tile(rig.spec.neutral, (poses, 1))
+        started = time.perf_counter()
+        rig.evaluate(batch)
+        each_s = (time.perf_counter() - started) / poses
+        if each_s > SLOW_RIG_S:
+            break
+    return each_s
+
+
+@dataclass(eq=False)
+class Counted:
+    """A rig that counts the poses that it was asked for: the price of an inversion on a slow rig."""
+
+    rig: Rig
+    asked: int = 0
+
+    @property
+    def spec(self) -> ControlSpec:
+        """The rig's own."""
+        return self.rig.spec
+
+    @property
+    def faces(self) -> Int[np.ndarray, "triangles 3"]:
+        """The rig's own."""
+        return self.rig.faces
+
+    @property
+    def neutral(self) -> Float[np.ndarray, "vertices 3"]:
+        """The rig's own."""
+        return self.rig.neutral
+
+    def evaluate(self, controls: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses vertices 3"]:
+        """The rig's own, counted."""
+        self.asked += len(controls)
+        return self.rig.evaluate(controls)
