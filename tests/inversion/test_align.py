@@ -119,3 +119,33 @@ def test_the_unit_of_a_rig_that_scales_itself_is_found(unit):
     cube = FiniteDifferences(Cube())
     alignment = found(cube, cube.evaluate(animation(24, seed=3).values) / unit)
     assert alignment.scale == pytest.approx(unit, rel=1e-9)
+
+
+def test_every_signed_permutation_and_unit_of_a_head_that_drifts_is_found_without_a_solve():
+    rng = np.random.default_rng(0)
+    neutral = 50 * rng.normal(size=(40, 3)) + [0, 60, 0]
+    mesh = np.tile(neutral, (8, 1, 1))
+    mesh[:, 30:] += 40 * rng.normal(size=(8, 10, 3))  # what the controls move
+    turns = matrix_from_rotvec(0.15 * rng.normal(size=(8, 3)))
+    drifting = mesh @ np.swapaxes(turns, 1, 2) + 15 * rng.normal(size=(8, 1, 3)) + rng.normal(size=mesh.shape)
+    still = (np.arange(40) < 30).astype(float)
+
+    def not_asked(_):
+        raise AssertionError("nothing need be solved")
+
+    for index, axes in enumerate(SIGNED):
+        for scale in (1.0, 100.0, 0.01, 1 / 25.4)[index % 4 : index % 4 + 1]:
+            alignment = align(mesh_sequence(undone(drifting, axes, scale)), neutral, not_asked, still)
+            np.testing.assert_array_equal(alignment.axes, axes)
+            assert alignment.scale == pytest.approx(scale, rel=1e-12)
+            assert not alignment.offset.any()
+    far = align(mesh_sequence(drifting + [900.0, 0, 0]), neutral, not_asked, still)
+    np.testing.assert_allclose(far.offset, [-900, 0, 0], atol=40)
+    assert align(mesh_sequence(mesh), neutral, not_asked, still) is IDENTITY
+
+
+def test_each_frame_can_be_moved_by_its_own_transform():
+    mesh = np.array([[[1.0, 2, 3]], [[1, 2, 3]]])
+    transforms = np.tile(np.eye(3, 4), (2, 1, 1))
+    transforms[1, :, 3] = [1, 0, 0]
+    np.testing.assert_array_equal(moved(mesh_sequence(mesh), transforms).vertices, [[[1, 2, 3]], [[2, 2, 3]]])

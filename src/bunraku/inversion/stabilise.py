@@ -20,13 +20,14 @@ from bunraku.core.rotations import rotvec_from_quat
 from bunraku.core.transforms import apply, compose, invert_affine
 from bunraku.inversion.align import moved
 from bunraku.inversion.procrustes import Mode, Motions, Per, motions
-from bunraku.inversion.separate import separate
+from bunraku.inversion.separate import Separation, separate
 from bunraku.inversion.steadying import bridged, places, smoothed
 from bunraku.inversion.still import Still, displacement, stable_vertices
 
 BETTER = 10.0  # by which factor, in squared displacement, a drift must stand out of its error and of what a rig feigns
 SIZE = 0.02  # a scale further than this from 1 is said
 ROUNDS = 4  # at most so many solves follow one another with the drift told again in between
+LEAST = 2e-3  # of the diagonal: below this, a motion that only shows beside the controls may be the rig's own error
 TINY = 1e-9  # of the diagonal: a motion below this is none
 
 
@@ -85,7 +86,7 @@ class Stabilisation:
 
 
 def restore(
-    meshes: Float[np.ndarray, "frames vertices 3"], transforms: Float[np.ndarray, "frames 3 4"]
+    meshes: Float[np.ndarray, "frames vertices 3"], transforms: Float[np.ndarray, "transforms 3 4"]
 ) -> Float[np.ndarray, "frames vertices 3"]:
     """Meshes in the rig's space put back into the space that `transforms` (capture to rig) lead from.
 
@@ -130,6 +131,7 @@ def drift(
     """
     cfg = cfg or StabiliseConfig()
     still = stable_vertices(rig, cfg.share, seed=cfg.seed) if still is None else still
+    _check(capture, rig.neutral, still)
     if still.kind == "none":
         return unchanged(capture.frames, f"none: {still}")
     seen = _counted(capture, still)
@@ -181,7 +183,8 @@ def settled(
 
     Where no vertex stands still by itself, `first` has a part of the rig's own motion in it; a Gauss–Newton step in
     the rigid motions that allows for every change of the controls (`separate`) puts that right. Ends when the steps
-    no longer matter. `solve` is given the stabilised capture and the controls so far.
+    no longer matter. `solve` is given the stabilised capture and the controls so far. For motions per frame: one for
+    the whole shot needs a `solve` and nothing more.
     """
     controls = solve(first.apply(aligned), None)
     if still.kind not in ("still", "calm"):
@@ -190,7 +193,7 @@ def settled(
     for round_ in range(ROUNDS):
         progress("stabilise", round_, ROUNDS, out.said)
         step = separate(on, out.apply(aligned), controls)
-        if not step.matters or (first.is_identity and not step.significant):
+        if not step.matters or (out is first and first.is_identity and not _worth_it(step, on)):
             break
         transforms = bridged(compose(step.transforms, out.transforms), out.held, on.neutral.mean(axis=0))
         out = replace(
@@ -209,6 +212,11 @@ def settled(
     return controls, out
 
 
+def _worth_it(step: Separation, on: Rig) -> bool:
+    """More than noise, and more than a rig that is not quite the captured one (or its approximation) would show."""
+    return step.significant and float(np.sqrt((step.moved**2).mean())) > LEAST * diagonal(on.neutral)
+
+
 def _smoothed(out: Stabilisation, neutral: Float[np.ndarray, "vertices 3"]) -> Stabilisation:
     transforms, left = smoothed(out.transforms, out.standard_error, out.held, neutral)
     error, angle = np.sqrt(left) * out.standard_error, np.sqrt(left) * out.rotation_error_rad
@@ -225,6 +233,12 @@ def _told(transforms: Float[np.ndarray, "frames 3 4"], neutral: Float[np.ndarray
     return f"the head drifts by up to {_travel(transforms, neutral)}: {how}"
 
 
+def _check(capture: MeshSequence, neutral: Float[np.ndarray, "rig_vertices 3"], vertices: Still) -> None:
+    if not capture.vertex_count == len(neutral) == len(vertices.weights):
+        counts = f"{capture.vertex_count} vertices, the rig {len(neutral)}, the weights {len(vertices.weights)}"
+        raise BunrakuError(f"the capture has {counts}: they must correspond one to one")
+
+
 def _counted(capture: MeshSequence, still: Still) -> Bool[np.ndarray, "frames"]:
     """Frames in which three or more of the vertices are seen."""
     used = still.weights > 0 if capture.weights is None else (still.weights > 0) & (capture.weights > 0)
@@ -236,9 +250,7 @@ def _counted(capture: MeshSequence, still: Still) -> Bool[np.ndarray, "frames"]:
 def _motions(
     capture: MeshSequence, neutral: Float[np.ndarray, "vertices 3"], vertices: Still, cfg: StabiliseConfig
 ) -> Motions:
-    if not capture.vertex_count == len(neutral) == len(vertices.weights):
-        counts = f"{capture.vertex_count} vertices, the rig {len(neutral)}, the weights {len(vertices.weights)}"
-        raise BunrakuError(f"the capture has {counts}: they must correspond one to one")
+    _check(capture, neutral, vertices)
     if cfg.mode not in ("rigid", "similarity") or cfg.per not in ("frame", "shot"):
         raise BunrakuError(f"stabilise {cfg.mode} per {cfg.per}: expected rigid or similarity, per frame or shot")
     if vertices.kind == "none":

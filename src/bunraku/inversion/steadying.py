@@ -14,7 +14,7 @@ from bunraku.core.rotations import (
     quat_slerp,
     rotvec_from_matrix,
 )
-from bunraku.core.transforms import apply, invert_affine
+from bunraku.core.transforms import invert_affine
 
 WEIGHTS = 10.0 ** np.arange(-2, 9)  # of squared second differences
 PAYS = 0.7  # of the squared error must be left at most, for smoothing to be worth it
@@ -35,7 +35,8 @@ def places(transforms: Float[np.ndarray, "frames 3 4"], middle: Float[np.ndarray
     """Of transforms from a capture to the rig, rotations with a uniform scale."""
     back = invert_affine(transforms)
     size = np.cbrt(np.linalg.det(back[:, :, :3]))
-    return Place(size, quat_from_matrix(back[:, :, :3] / size[:, None, None]), apply(back, middle[None])[:, 0])
+    place = back[:, :, :3] @ middle + back[:, :, 3]
+    return Place(size, quat_from_matrix(back[:, :, :3] / size[:, None, None]), place)
 
 
 def transforms_of(place: Place, middle: Float[np.ndarray, "3"]) -> Float[np.ndarray, "frames 3 4"]:
@@ -94,17 +95,19 @@ def smoothed(
     values = np.concatenate([own.middle, length * turn], axis=1)
     error = np.where(known, standard_error, 1.0) / np.sqrt(values.shape[1])
     precision = np.where(known, float(np.median(error[known])) ** 2 / error**2, 0.0)
-    best, risk = values, 1.0
+    best, risk, kept = values, 1.0, 1.0
     for weight in WEIGHTS:
         tried = _whittaker(values, precision, weight)
         change = (((tried - values) / error[:, None]) ** 2)[known].mean()
-        estimated = float(change + 2 * _kept(len(values), weight) - 1)
+        share = _kept(len(values), weight)
+        estimated = float(change + 2 * share - 1)
         if estimated < risk:
-            best, risk = tried, estimated
+            best, risk, kept = tried, estimated, share
     if risk > PAYS:
         return transforms, 1.0
     quat = quat_from_matrix(mean @ matrix_from_rotvec(best[:, 3:] / length))
-    return transforms_of(Place(own.size, quat, best[:, :3]), middle), max(risk, 0.0)
+    # The estimate scatters about the truth; what noise alone leaves is its least.
+    return transforms_of(Place(own.size, quat, best[:, :3]), middle), max(risk, kept)
 
 
 def _whittaker(
