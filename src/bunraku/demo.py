@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bunraku import api, mimic
 from bunraku.core.progress import Progress, silent
@@ -36,8 +36,8 @@ class DemoConfig:
     """Which of the figure's animations is baked: walk or wave."""
     noise: float = 0.002
     """Standard deviation of the noise on each coordinate of the figure's mesh, as a share of its diagonal."""
-    smooth: float = 3e-3
-    """Weight of smoothness with which the noisy figure is inverted."""
+    smooth: float | Literal["auto"] = "auto"
+    """Weight of smoothness with which the noisy figure is inverted; auto: as its noise says."""
     mimic_samples: int = 6144
     """Frames that the bop bag learns from, as published."""
     seed: int = 0
@@ -148,9 +148,9 @@ def _figure(folder: Path, cfg: DemoConfig, progress: Progress) -> list[dict[str,
     api.bake(str(rig), cfg.animation, clean, fps=Fraction(24), overwrite=True)
     _dirty(clean, capture, cfg)
     rows = [_captured(rig, clean, capture)]
-    ways = {"frame by frame": ("take_rough", 0.0), "with smoothness": ("take", cfg.smooth)}
-    for label, (name, smooth) in ways.items():
-        how = InvertConfig(smooth=smooth, seed=cfg.seed)
+    roughly = InvertConfig(smooth=0.0, seed=cfg.seed)
+    ways = {"frame by frame": ("take_rough", roughly), "with smoothness": ("take", replace(roughly, smooth=cfg.smooth))}
+    for label, (name, how) in ways.items():
         spent = api.invert_file(capture, str(rig), folder / name, how, progress=progress)
         metrics = _against(rig, clean, folder / name)
         more = {"roughness": metrics["roughness"], "cpu_seconds": spent["cpu_seconds"]}
