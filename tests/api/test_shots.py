@@ -32,7 +32,9 @@ def test_a_shot_that_fails_does_not_stop_the_others_and_finished_ones_are_kept(c
     out = Path("takes")
     first = api.invert_many(captures, "cube", out)
     assert states(first) == [("one", "done"), ("bad", "failed"), ("two", "done")]
-    assert first["shots"][1]["reason"] == "bad.npz: has 7 vertices, cube has 8; they must correspond one to one"
+    reason = first["shots"][1]["reason"]
+    assert "bad.npz" in reason
+    assert "7 vertices" in reason
     take = api.load_take(out / "two")
     assert take.curves.frames == first["shots"][2]["frames"] == 4
     assert first["shots"][2]["error_mean"] == take.metrics["mean_vertex_error"] < 1e-6

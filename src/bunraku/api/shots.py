@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -144,6 +145,8 @@ def _shared_model(
 
     if isinstance(moving, DifferentiableRig) and cfg.method != "encoder":
         return None
+    if (out / MODEL / artifact.MANIFEST).is_file() and artifact.read_manifest(out / MODEL)["state"] == "finished":
+        return out / MODEL
     fitting = FitConfig(seed=cfg.seed)
     if isinstance(moving, RecordedRig):
         fit(Path(rig), out / MODEL, fitting, device=device, progress=progress)
@@ -161,12 +164,13 @@ def _shared_model(
         return None
     sampled_into(moving, rig, out / SAMPLES, sampling, workers, None, False, progress)
     fit(out / SAMPLES, out / MODEL, fitting, device=device, progress=progress)
+    shutil.rmtree(out / SAMPLES, ignore_errors=True)
     return out / MODEL
 
 
 def _plan(moving: Rig, cfg: InvertConfig, captures: Sequence[Path], samples: int) -> dict[str, str]:
     from bunraku.core.errors import BunrakuError
-    from bunraku.inversion.invert import plan
+    from bunraku.inversion.plan import plan
 
     if cfg.method == "encoder":
         return {"way": "approximation", "reason": "an encoder is trained through one"}

@@ -23,7 +23,7 @@ ACTIVE = 0.02  # of its range: a control further from neutral counts as active
 
 
 class StreamRecord:
-    """Sums over a stream. Memory grows with the frames only by their curves, and only where those are kept."""
+    """Sums over a stream. Of each frame its latency is kept, and its curves where they are wanted; no vertices."""
 
     def __init__(self, spec: ControlSpec, vertices: int, diagonal: float, keep_curves: bool) -> None:
         self.spec = spec

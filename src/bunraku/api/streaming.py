@@ -18,7 +18,7 @@ from bunraku.api.doors import loaded_model, open_rig
 from bunraku.core.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from bunraku.api.frame_queue import Waiting
+    from bunraku.api.frame_queue import FrameQueue
     from bunraku.api.stream_record import StreamRecord
     from bunraku.core.rig import DifferentiableRig, Rig
     from bunraku.formats.frame_stream import ByteSource, FrameHeader
@@ -103,13 +103,12 @@ def stream(
 
 def _solve(
     solver: Stream,
-    frames: Any,
+    frames: FrameQueue,
     record: StreamRecord,
     send: Callable[[str], object],
     progress: Progress,
 ) -> None:
     before = -1
-    waiting: Waiting
     for waiting in frames:
         solved = solver.push(waiting.vertices, elapsed=waiting.number - before)
         before = waiting.number
