@@ -77,7 +77,10 @@ def account(
     if matching.topology == "other":
         raise BunrakuError(f"{take}: followed a surface of another topology; there is nothing to account for by vertex")
     own, to = matched(capture, opened, matching, source)
-    moving, sequence = attached(moving, to), moved(own, stored.alignment)
+    moving, sequence = (
+        attached(moving, to),
+        moved(own, stored.alignment if stored.stabilisation is None else stored.transforms),
+    )
     stand_in: Any = None if model is None else attached(model, to)
     whole = stored.curves.ordered_as(opened.spec)
     controls = np.ascontiguousarray(whole[:, [opened.spec.index(name) for name in moving.spec.names]])

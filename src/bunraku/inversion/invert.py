@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,8 @@ from bunraku.inversion.plan import Counted
 from bunraku.inversion.problem import vertex_weights
 from bunraku.inversion.refine import Evaluate, FiniteDifferences, RefineConfig, difference_step, refine
 from bunraku.inversion.solve import Solution, SolveConfig, continuous_branch, solve
+from bunraku.inversion.stabilise import Stabilisation, StabiliseConfig, drift, settled, stabilise, unchanged
+from bunraku.inversion.still import Still, stable_vertices
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class InvertConfig:
     """Weight of the prior that of two controls that undo each other one rests."""
     align: Literal["auto", "none"] = "auto"
     """Whether a capture in other axes, units or places is mended, or solved as given with a warning."""
+    stabilise: Literal["auto", "none", "rigid", "similarity"] = "auto"
+    """A head that moves as a whole: taken out where the rig itself cannot follow and it is plain (auto), never, or
+    whatever it is, without or with a uniform scale.
+    """
+    per: Literal["frame", "shot"] = "frame"
+    """Whether that motion is one for each frame or one for the shot."""
     seed: int = 0
     """Of everything that draws at random."""
 
@@ -93,6 +101,7 @@ def invert(
     encoder: Encoder | None = None,
     encoder_out: Path | None = None,
     instructions: Instructions | None = None,
+    stable: Still | None = None,
     true_curves: Curves | None = None,
     sampled: int = 0,
     progress: Progress = silent,
@@ -102,8 +111,9 @@ def invert(
     With an `approximation` (of the same controls) the solve runs on it and `cfg.refine` true evaluations per frame
     follow; without, on the rig itself: by its derivatives, or by finite differences. An `encoder` is a first guess for
     the solver; with the method "encoder" it is the answer before the refinement, and is trained on this capture (and
-    kept in `encoder_out`) when none is given. `instructions` are kept to exactly. `true_curves` only serve the control
-    error that is reported; `sampled`
+    kept in `encoder_out`) when none is given. `instructions` are kept to exactly. `stable` are
+    vertices that stand still, where they are not to be found. `true_curves` only serve the control error that is
+    reported; `sampled`
     are evaluations already spent on the approximation.
 
     Raises:
@@ -115,13 +125,20 @@ def invert(
         costs = _Costs()
         counted = Counted(rig)
         on = _solved_on(rig, counted, approximation)
-        alignment = _alignment(on, capture, progress)
-        aligned = alignment.apply(capture) if cfg.align == "auto" else capture
+        still = stable_vertices(on, seed=cfg.seed) if stable is None else stable
+        alignment = _alignment(on, capture, still, progress)
+        placed = alignment.apply(capture) if cfg.align == "auto" else capture
+        steady = _stabilisation(on, placed, still, cfg)
+        aligned = steady.apply(placed)
         if cfg.method == "encoder":
             assert approximation is not None, "an encoder is trained through an approximation"
             encoder = encoder or _trained(approximation, aligned, cfg, encoder_out, progress)
         start = None if encoder is None else encoder.encode(aligned.vertices, vertex_weights(aligned))
         task = _Task(on, aligned, cfg, *_wanted(on, aligned, cfg, instructions or Instructions(), progress))
+        if cfg.method == "solve" and not steady.is_identity and cfg.per == "frame":
+            start, steady = settled(on, placed, steady, still, task.on, progress=progress)
+            aligned = steady.apply(placed)
+            task = replace(task, capture=aligned)
         solved = task.solve(start, None, progress) if cfg.method == "solve" or start is None else None
         controls = solved.controls if solved is not None else start
         assert controls is not None
@@ -146,12 +163,17 @@ def invert(
     said = str(alignment)
     if cfg.align == "none" and not alignment.is_identity:
         said = f"none, as asked; but the capture looks like {alignment}"
-    metrics = measured.metrics.merged(Metrics({"alignment": said}, {})).merged(_seen(solved, aligned)).merged(spent)
+    metrics = (
+        measured.metrics.merged(Metrics({"alignment": said, "stabilisation": str(steady)}, {}))
+        .merged(_seen(solved, aligned))
+        .merged(spent)
+    )
     found = curves(rig.spec.names, controls, capture.fps, capture.start_frame)
     matrix = (alignment if cfg.align == "auto" else IDENTITY).matrix
     errors = (measured.frame_error, measured.vertex_error)
     largest = (measured.frame_max, measured.vertex_max)
-    return Take(found, metrics, *errors, matrix, asdict(cfg), artifact.provenance(), *largest)
+    taken_out = None if steady.is_identity else steady.transforms
+    return Take(found, metrics, *errors, matrix, asdict(cfg), artifact.provenance(), *largest, taken_out)
 
 
 UNREAL = 0.1  # what remains of a noise that was the approximation's error, once that is known
@@ -179,6 +201,10 @@ class _Task:
             offset=offset,
             progress=progress,
         )
+
+    def on(self, capture: MeshSequence, start: np.ndarray | None) -> Float[np.ndarray, "frames controls"]:
+        """The controls of another capture."""
+        return replace(self, capture=capture).solve(start, None, silent).controls
 
     def corrected(self, evaluate: Evaluate, solved: Solution, progress: Progress) -> Solution:
         """Solved again with what the approximation lacks at the solution added to it, frame by frame (Echeverría and
@@ -255,7 +281,7 @@ def remeasure(rig: Rig, capture: MeshSequence, take: Take, true_curves: Curves |
     controls = np.ascontiguousarray(take.curves.ordered_as(whole.spec)[:, columns])
     seen_by = Observability(*(_recorded(rig, take, kind) for kind in ("unobservable", "interchangeable")))
     true_controls = _true_controls(rig, true_curves)
-    placed = moved(capture, take.alignment)
+    placed = moved(capture, take.transforms if take.stabilisation is not None else take.alignment)
     return take.metrics.merged(evaluate(rig, placed, controls, seen_by=seen_by, true_controls=true_controls).metrics)
 
 
@@ -289,13 +315,22 @@ def _solved_on(rig: Rig, counted: Counted, approximation: DifferentiableRig | No
     return rig if isinstance(rig, DifferentiableRig) else FiniteDifferences(counted, difference_step(counted))
 
 
-def _alignment(rig: DifferentiableRig, capture: MeshSequence, progress: Progress) -> Alignment:
+def _stabilisation(on: DifferentiableRig, capture: MeshSequence, still: Still, cfg: InvertConfig) -> Stabilisation:
+    if cfg.stabilise == "none":
+        return unchanged(capture.frames, "none, as asked")
+    how = StabiliseConfig("similarity" if cfg.stabilise == "similarity" else "rigid", cfg.per, seed=cfg.seed)
+    if cfg.stabilise == "auto":
+        return drift(on, capture, how, still=still)
+    return stabilise(capture, on.neutral, still, how)
+
+
+def _alignment(rig: DifferentiableRig, capture: MeshSequence, still: Still, progress: Progress) -> Alignment:
     progress("align", 0, 1)
 
     def solved_error(probes: MeshSequence) -> float:
         return float(solve(rig, probes, SolveConfig(iterations=20, rescues=0)).relative_rms.mean())
 
-    found = align(capture, rig.neutral, solved_error)
+    found = align(capture, rig.neutral, solved_error, still.weights)
     progress("align", 1, 1, str(found))
     return found
 
