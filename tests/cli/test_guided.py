@@ -158,3 +158,25 @@ def test_markers_on_a_face_are_followed(run, tmp_path):
     curves = columns(out, run)
     for column in moving:
         np.testing.assert_allclose(curves[rig.spec.names[column]], only[:, column], atol=1e-4)
+
+
+def test_a_drifting_face_is_held_by_the_vertices_that_are_named(run, tmp_path):
+    rig = Face()
+    true = face_animation(rig, 20, 1).values
+    t = np.linspace(0, 3, 20)
+    mesh = rig.evaluate(true) + np.stack([20 * np.sin(t), 5 * t, 0 * t], axis=1)[:, None]
+    np.savez(tmp_path / "shot.npz", vertices=mesh, fps=24)
+    moved = np.abs(rig.evaluate(true) - rig.neutral).max(axis=(0, 2))
+    (tmp_path / "skull.json").write_text(json.dumps([int(i) for i in np.argsort(moved)[:60]]))
+    words = ["--stable", str(tmp_path / "skull.json"), "--align", "none", "--controls", "jaw.*,middle*"]
+    command = ["rig", "invert", str(tmp_path / "shot.npz"), "--rig", "face", *words, "--json"]
+    found = result(run(*command, "--out", str(tmp_path / "held")))
+    assert "taken out per frame" in found["stabilisation"]
+    left = result(run(*command, "--stabilise", "none", "--out", str(tmp_path / "left")))
+    assert found["mean_vertex_error"] < 0.7 * left["mean_vertex_error"]
+    again = result(run("rig", "evaluate", str(tmp_path / "held"), "--json"))
+    assert again["mean_vertex_error"] == pytest.approx(found["mean_vertex_error"], rel=1e-9)
+    (tmp_path / "skull.json").write_text("[9999]")
+    ended = run(*command, "--overwrite", "--out", str(tmp_path / "held"))
+    assert ended.status == 2
+    assert "9999" in ended.err

@@ -139,7 +139,7 @@ def test_every_signed_permutation_and_unit_of_a_head_that_drifts_is_found_withou
             np.testing.assert_array_equal(alignment.axes, axes)
             assert alignment.scale == pytest.approx(scale, rel=1e-12)
             assert not alignment.offset.any()
-    far = align(mesh_sequence(drifting + [900.0, 0, 0]), neutral, not_asked, still)
+    far = align(mesh_sequence(drifting + np.array([900.0, 0, 0])), neutral, not_asked, still)
     np.testing.assert_allclose(far.offset, [-900, 0, 0], atol=40)
     assert align(mesh_sequence(mesh), neutral, not_asked, still) is IDENTITY
 

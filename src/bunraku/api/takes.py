@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bunraku.inversion.attachment import Attachment
     from bunraku.inversion.guidance import Instructions
     from bunraku.inversion.invert import InvertConfig
+    from bunraku.inversion.still import Still
 
 FEW_CONTROLS = 8
 """Up to so many controls are sampled evenly over all of their ranges; more, a few at a time."""
@@ -79,6 +80,7 @@ def invert_file(
     controls: tuple[str, ...] = (),
     instructions: Instructions | None = None,
     matching: Matching | None = None,
+    stable: Path | None = None,
     device: str = "cpu",
     overwrite: bool = False,
     progress: Progress = silent,
@@ -105,11 +107,12 @@ def invert_file(
         "encoder": _artifact_identity(encoder),
         "instructions": None if instructions is None else instructions.recorded(),
         "matching": matching.identity(),
+        "stable": None if stable is None else artifact.file_hash(stable),
     }
     output = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
     if output.result is not None:
         return dict(output.result)
-    job = _Job(opened, rig, cfg, out, model, encoder, controls, instructions, to, matching, device)
+    job = _Job(opened, rig, cfg, out, model, encoder, controls, instructions, to, matching, device, stable)
     take = job.take(sequence, true, progress)
     save_take(out, take)
     shutil.rmtree(out / "samples", ignore_errors=True)  # the model made of them stays, for other shots
@@ -144,6 +147,18 @@ def _true_curves(capture: Path, rig: Rig, sequence: MeshSequence) -> Curves | No
     return true
 
 
+def _stable(path: Path, rig: Rig) -> Still:
+    """The vertices that a file says stand still: a list of them (.json, .csv, .npy)."""
+    from bunraku.core.errors import BunrakuError
+    from bunraku.formats.vertex_map import VertexMap, load_vertex_map
+    from bunraku.inversion.still import chosen_vertices
+
+    found = load_vertex_map(path)
+    if not isinstance(found, VertexMap) or found.given.ndim != 1:
+        raise BunrakuError(f"{path}: expected a list of the rig's vertices that stand still")
+    return chosen_vertices(rig, found.given, name=str(path))
+
+
 @dataclass(frozen=True)
 class _Job:
     """An inversion with all that it is told."""
@@ -159,6 +174,7 @@ class _Job:
     to: Attachment | None
     matching: Matching
     device: str
+    stable: Path | None = None
 
     def take(self, capture: MeshSequence, true_curves: Curves | None, progress: Progress) -> Take:
         """Do it."""
@@ -228,6 +244,7 @@ class _Job:
             encoder=None if self.encoder is None else load_encoder(Path(self.encoder)),
             encoder_out=self.folder / "encoder",
             instructions=self.instructions,
+            stable=None if self.stable is None else _stable(self.stable, moving),
             true_curves=true_curves,
             sampled=sampled,
             progress=progress,

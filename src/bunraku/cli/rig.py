@@ -204,6 +204,8 @@ def invert() -> type[Command]:
         """Controls that know a few values only: NAME=VALUE|VALUE between commas."""
         twins: str = ""
         """Pairs for --symmetric that are not found by mirroring the rig: NAME=NAME between commas."""
+        stable: Path | None = None
+        """A list of vertices that stand still (.json, .csv, .npy), for --stabilise; else they are found."""
         device: str = "cpu"
         """cpu, cuda, or another device of PyTorch's."""
         overwrite: Switch = False
@@ -225,6 +227,7 @@ def invert() -> type[Command]:
                 controls=patterns(self.controls),
                 instructions=said,
                 matching=self.matching,
+                stable=self.stable,
                 device=self.device,
                 overwrite=self.overwrite,
                 progress=progress,
