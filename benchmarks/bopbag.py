@@ -6,7 +6,7 @@
 A seed decides everything of a run. The settings were chosen on seeds from 1000 on. The policy after the last update is
 judged, without jitter, in 20 episodes of 20 s that start up to 1.5 rad from upright (nearly lying): it stands at the
 end where no rotation is further than .2 rad from the reference. `seconds` is the wall time of a training on one
-torch and one physics thread, without imports; the load at the start is recorded. The bop bag is its own mirror
+thread, without imports; the load at the start is recorded. The bop bag is its own mirror
 image (docs/imitation.md): the preset of awr makes use of that, the one of ppo does not; two rows say what it changes.
 """
 
