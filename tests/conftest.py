@@ -5,9 +5,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
 from browser import chromium as chromium
 from browser import look as look
-from jaxtyping import install_import_hook
 
 # Before any test imports bunraku: every annotated shape and type is then checked on every call.
 install_import_hook("bunraku", "typechecks.checked")
