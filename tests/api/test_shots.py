@@ -9,8 +9,10 @@ import pytest
 
 from bunraku import api
 from bunraku.api import shots as many
+from bunraku.api.matching import Matching
 from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
+from bunraku.inversion.guidance import Instructions, Pin
 from bunraku.rigs.cube import Cube, animation
 
 
@@ -51,6 +53,27 @@ def test_a_shot_that_fails_does_not_stop_the_others_and_finished_ones_are_kept(c
     np.savez("three.npz", vertices=Cube().evaluate(animation(2, seed=9).values))
     added = api.invert_many([Path("three.npz"), *captures], "cube", out)
     assert [state for _, state in states(added)] == ["done", "kept", "kept", "kept"]
+
+
+def test_instructions_and_the_map_hold_for_every_shot_in_every_worker(captures):
+    spec = Cube().spec
+    order = np.random.default_rng(0).permutation(len(Cube().neutral))
+    for capture in captures[::2]:
+        vertices = np.load(capture)["vertices"]
+        np.savez(capture, vertices=vertices[:, order])
+    np.save("map.npy", np.argsort(order))
+    said = Instructions(lock=(spec.names[1],), freeze={spec.names[0]: 0.25})
+    told = {"instructions": said, "matching": Matching(map=Path("map.npy"))}
+    result = api.invert_many(captures[::2], "cube", Path("takes"), workers=2, **told)
+    assert [state for _, state in states(result)] == ["done", "done"]
+    for name in ("one", "two"):
+        values = api.load_take(Path("takes") / name).curves.values
+        assert set(values[:, 0]) == {0.25}
+        assert set(values[:, 1]) == {spec.neutral[1]}
+    kept = api.invert_many(captures[::2], "cube", Path("takes"), workers=2, **told)
+    assert [state for _, state in states(kept)] == ["kept", "kept"]
+    with pytest.raises(BunrakuError, match="pins belong to one shot"):
+        api.invert_many(captures, "cube", Path("else"), instructions=Instructions(pins=(Pin(0, spec.names[0], 0.5),)))
 
 
 def test_a_capture_that_has_changed_is_not_taken_for_the_old_one(captures):

@@ -53,6 +53,23 @@ def test_each_frame_becomes_a_line_and_the_whole_a_take(shot, tmp_path):
     assert api.load_take(tmp_path / "take").curves.frames == 5
 
 
+def test_what_is_locked_or_frozen_stays_where_it_is(shot, tmp_path):
+    spec = Cube().spec
+    lines = []
+    held = {spec.names[0]: 0.25}
+    api.stream(
+        "cube", streamed(shot[1]), lines.append, lock=(spec.names[3],), freeze=held, queue=ALL, out=tmp_path / "take"
+    )
+    assert json.loads(lines[0])["controls"] == [
+        name for name in spec.names if name not in (spec.names[0], spec.names[3])
+    ]
+    values = api.load_take(tmp_path / "take").curves.values
+    assert set(values[:, 0]) == {0.25}
+    assert set(values[:, 3]) == {spec.neutral[3]}
+    with pytest.raises(BunrakuError, match=f"'{spec.names[0]}' is locked at .* and frozen at 0.25"):
+        api.stream("cube", streamed(shot[1]), lines.append, lock=(spec.names[0],), freeze=held)
+
+
 def test_missing_vertices_and_frames_are_null_where_there_is_no_error(shot):
     _, frames = shot
     frames[4] = np.nan
@@ -90,9 +107,9 @@ def test_frames_that_were_dropped_lie_between_their_neighbours_in_the_take():
         frame = Streamed(np.array([value, 0.0]), 0.1, np.full(4, 0.1), 0.0, 1, False)
         record.add(number, frame, float(number))
     metrics = record.metrics(3)
-    take = record.take(control_spec(["z", "a", "b"]), Fraction(60), metrics, {})
+    take = record.take(control_spec(["z", "a", "b"]), {"z": 0.5}, Fraction(60), metrics, {})
     np.testing.assert_allclose(take.curves.of("a"), [0.2, 0.2, 0.4, 0.6, 0.8, 1.0])
-    np.testing.assert_array_equal(take.curves.of("z"), 0)
+    np.testing.assert_array_equal(take.curves.of("z"), 0.5)
     assert metrics["frames"] == take.metrics["frames"] == 6
     assert metrics["latency_ms_median"] == 2.0
     assert metrics["active_controls"] == 1.0

@@ -5,7 +5,7 @@ import pytest
 
 from bunraku.core.controls import control_spec
 from bunraku.core.errors import BunrakuError
-from bunraku.core.rig import DifferentiableRig, Restricted, Rig, diagonal, restrict
+from bunraku.core.rig import DifferentiableRig, Restricted, Rig, diagonal, hold, restrict
 
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 5, 3))  # controls × vertices × 3
 
@@ -42,6 +42,26 @@ def test_what_is_left_out_stays_at_neutral():
     np.testing.assert_array_equal(rig.neutral, Quadratic().neutral)
     expected = Quadratic().evaluate(np.array([[0.5, 0.2, -0.5, 0.4]]))
     np.testing.assert_array_equal(rig.evaluate(np.array([[0.5, -0.5]])), expected)
+
+
+def test_what_is_held_stays_at_its_value_and_shifts_the_neutral():
+    rig = hold(Smooth(), {"b": -0.5, "d": 0.9})
+    assert rig.spec.names == ("a", "c")
+    np.testing.assert_allclose(
+        rig.evaluate(np.array([[0.7, 0.6]])), Smooth().evaluate(np.array([[0.7, -0.5, 0.6, 0.9]]))
+    )
+    np.testing.assert_allclose(rig.neutral, Smooth().evaluate(np.array([[0.1, -0.5, 0.3, 0.9]]))[0])
+    twice = hold(restrict(Smooth(), ("a", "b")), {"a": 1.0})
+    np.testing.assert_allclose(twice.evaluate(np.array([[0.7]])), Smooth().evaluate(np.array([[1.0, 0.7, 0.3, 0.4]])))
+
+
+def test_what_cannot_be_held_is_refused_by_name():
+    with pytest.raises(BunrakuError, match=r"control 'b' is held at 2, outside of its bounds \[-1, 1\]"):
+        hold(Quadratic(), {"b": 2.0})
+    with pytest.raises(BunrakuError, match="no control 'e'"):
+        hold(Quadratic(), {"e": 0.0})
+    with pytest.raises(BunrakuError, match="all 4 controls are held"):
+        hold(Quadratic(), dict.fromkeys("abcd", 0.0))
 
 
 def test_driven_controls_are_never_free():

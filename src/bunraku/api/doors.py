@@ -71,7 +71,7 @@ def rig_source(settings: Mapping[str, Any], named: str | None, take: Path) -> st
     if named is not None:
         return named
     source = str(settings["rig"]["source"])
-    if source.startswith("python:"):
+    if source.startswith(("python:", "host:")):
         raise BunrakuError(f"{take}: its rig {source} runs code; name it again with --rig to allow that")
     return source
 

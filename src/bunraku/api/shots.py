@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunraku.api.doors import load_sequence, open_rig
+from bunraku.api.matching import Matching
 from bunraku.api.rigs import fit, sampled_into
+from bunraku.api.told import Told
 from bunraku.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from bunraku.compute.task import Outcome, Payload, Piece, Task, Work
     from bunraku.core.rig import Rig
+    from bunraku.inversion.guidance import Instructions
     from bunraku.inversion.invert import InvertConfig
 
 KIND = "shots"
@@ -45,6 +48,9 @@ def invert_many(
     *,
     model: Path | None = None,
     controls: tuple[str, ...] = (),
+    instructions: Instructions | None = None,
+    matching: Matching | None = None,
+    stable: Path | None = None,
     device: str = "cpu",
     workers: int = 1,
     overwrite: bool = False,
@@ -64,14 +70,14 @@ def invert_many(
     from bunraku.core.errors import BunrakuError
     from bunraku.core.rig import restrict
     from bunraku.inversion.invert import InvertConfig
-    from bunraku.rigs.open import rig_identity
 
     cfg = cfg or InvertConfig()
     if workers < 1:
         raise BunrakuError(f"--workers {workers}: needs at least 1")
     shots = _named(captures)
     moving = restrict(open_rig(rig), controls)
-    common = {**asdict(cfg), "rig": rig_identity(rig), "controls": list(controls), "device": device}
+    told = Told(rig, cfg, controls, instructions, matching or Matching(), stable, device)
+    common = told.identity()
     made_with = {} if model is None else {"model": _hash(model)}
     artifact.open_output(out, KIND, {**common, **made_with}, seed=cfg.seed, overwrite=overwrite)
     summary = _Summary(out, shots)
@@ -80,7 +86,7 @@ def invert_many(
     left = {name: capture for name, capture in shots.items() if not summary.done(name)}
     if left and model is None:
         model = _shared_model(moving, rig, out, cfg, list(left.values()), device, workers, progress)
-    for outcome in _outcomes(left, rig, out, cfg, model, controls, device, workers, overwrite):
+    for outcome in _outcomes(left, told, out, model, workers, overwrite):
         name = list(left)[outcome.key]
         summary.add(name, outcome)
         progress("shots", summary.settled, len(shots), f"{name}: {summary.rows[name]['state']}")
@@ -183,28 +189,13 @@ def _plan(moving: Rig, cfg: InvertConfig, captures: Sequence[Path], samples: int
 
 
 def _outcomes(
-    shots: Mapping[str, Path],
-    rig: str,
-    out: Path,
-    cfg: InvertConfig,
-    model: Path | None,
-    controls: tuple[str, ...],
-    device: str,
-    workers: int,
-    overwrite: bool,
+    shots: Mapping[str, Path], told: Told, out: Path, model: Path | None, workers: int, overwrite: bool
 ) -> Iterator[Outcome]:
     from bunraku.compute.in_process import InProcess
     from bunraku.compute.task import Piece, Task
     from bunraku.compute.workers import Workers
 
-    settings = {
-        "rig": rig,
-        "cfg": asdict(cfg),
-        "model": None if model is None else str(model),
-        "controls": list(controls),
-        "device": device,
-        "overwrite": overwrite,
-    }
+    settings = {**told.plain(), "model": None if model is None else str(model), "overwrite": overwrite}
     task: Task = Task("bunraku.api.shots:one_shot", (settings,))
     pieces: list[Piece] = [
         Piece(key, {"capture": str(capture), "out": str(out / name)})
@@ -218,20 +209,22 @@ def _outcomes(
 def one_shot(settings: Mapping[str, Any]) -> Work:
     """What a worker does with each shot: `invert_file` with what all shots have in common."""
     from bunraku.api.takes import invert_file
-    from bunraku.inversion.invert import InvertConfig
 
-    cfg = InvertConfig(**settings["cfg"])
+    told = Told.of(settings)
     model = None if settings["model"] is None else Path(settings["model"])
 
     def work(shot: Payload) -> Payload:
         result = invert_file(
             Path(shot["capture"]),
-            settings["rig"],
+            told.rig,
             Path(shot["out"]),
-            cfg,
+            told.cfg,
             model=model,
-            controls=tuple(settings["controls"]),
-            device=settings["device"],
+            controls=told.controls,
+            instructions=told.instructions,
+            matching=told.matching,
+            stable=told.stable,
+            device=told.device,
             overwrite=settings["overwrite"],
         )
         return {"result": result}

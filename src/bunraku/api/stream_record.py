@@ -86,13 +86,22 @@ class StreamRecord:
         units = {f"{which}_vertex_error": "rig unit" for which in ("mean", "p95", "max")}
         return Metrics(values, {**units, "latency_ms_median": "ms", "latency_ms_p99": "ms"})
 
-    def take(self, whole: ControlSpec, fps: Fraction, metrics: Metrics, settings: Mapping[str, Any]) -> Take:
+    def take(
+        self,
+        whole: ControlSpec,
+        held: Mapping[str, float],
+        fps: Fraction,
+        metrics: Metrics,
+        settings: Mapping[str, Any],
+    ) -> Take:
         """The take: frames that were dropped lie on the line between their neighbours, controls that were not solved
-        for at neutral.
+        for where they are held, else at neutral.
         """
         frames = np.arange(self._numbers[-1] + 1)
         own = self._between(frames, np.array(self._values))
         values = curves(self.spec.names, own, fps).ordered_as(whole)
+        for name, value in held.items():
+            values[:, whole.index(name)] = value
         roughness = float((np.diff(own / self.spec.range, n=2, axis=0) ** 2).mean()) if len(own) > 2 else 0.0
         errors = self._between(frames, np.nan_to_num(np.array(self._errors))[:, None])[:, 0]
         return Take(

@@ -48,6 +48,8 @@ def stream(
     *,
     model: Path | None = None,
     controls: tuple[str, ...] = (),
+    lock: tuple[str, ...] = (),
+    freeze: Mapping[str, float] | None = None,
     fps: Fraction | None = None,
     residual: Residual = "auto",
     queue: QueueConfig | None = None,
@@ -57,7 +59,8 @@ def stream(
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Solve the frames of `source` (docs/stream.md says how they are framed) until it ends, and `send` a line of JSON
-    for each; with `out` the curves become a take there, also when the stream breaks off.
+    for each; with `out` the curves become a take there, also when the stream breaks off. Controls that match `lock`
+    stay at neutral, those in `freeze` at their values.
 
     Returns what was counted: frames, dropped frames, latencies, errors.
 
@@ -80,8 +83,9 @@ def stream(
     opened = open_rig(rig)
     header = read_header(source, name)
     _check(header, opened, rig, fps, name)
-    solver, measured_on = _solver(opened, rig, model, controls, header.fps, residual, cfg)
-    settings = _settings(rig, model, controls, cfg, queue, name)
+    held = _held(opened, lock, freeze or {})
+    solver, measured_on = _solver(opened, rig, model, controls, held, header.fps, residual, cfg)
+    settings = {**_settings(rig, model, controls, cfg, queue, name), "held": held}
     if out is not None:
         artifact.open_output(out, KIND, settings, overwrite=overwrite)
     record = StreamRecord(solver.spec, header.vertices, diagonal(opened.neutral), out is not None)
@@ -96,7 +100,7 @@ def stream(
         frames.close()
         metrics = record.metrics(frames.dropped)
         if out is not None and record.solved:
-            save_take(out, record.take(opened.spec, header.fps, metrics, settings))
+            save_take(out, record.take(opened.spec, held, header.fps, metrics, settings))
     said = {"measured_on": measured_on, "fps": float(header.fps)}
     return {**metrics.values, **said, **({} if out is None else {"path": str(out)})}
 
@@ -139,6 +143,20 @@ def _check(header: FrameHeader, rig: Rig, source: str, fps: Fraction | None, nam
         raise BunrakuError(f"{name}: its first line says {header.fps} frames per second, --fps says {fps}")
 
 
+def _held(rig: Rig, lock: tuple[str, ...], freeze: Mapping[str, float]) -> dict[str, float]:
+    """What stays where: by name, in the controls' own units."""
+    from bunraku.core.errors import BunrakuError
+
+    spec = rig.spec
+    held = {spec.names[column]: float(spec.neutral[column]) for column in (spec.select(lock) if lock else ())}
+    for name, value in freeze.items():
+        spec.index(name)
+        if name in held:
+            raise BunrakuError(f"control {name!r} is locked at {held[name]:g} and frozen at {value:g}")
+        held[name] = value
+    return held
+
+
 def _settings(
     rig: str, model: Path | None, controls: tuple[str, ...], cfg: StreamConfig, queue: QueueConfig, name: str
 ) -> dict[str, Any]:
@@ -163,18 +181,20 @@ def _solver(
     source: str,
     model: Path | None,
     controls: tuple[str, ...],
+    held: Mapping[str, float],
     fps: Fraction,
     residual: Residual,
     cfg: StreamConfig,
 ) -> tuple[Stream, str]:
     """The solver, and which rig its errors are measured on."""
     from bunraku.core.errors import BunrakuError
-    from bunraku.core.rig import DifferentiableRig, restrict
+    from bunraku.core.rig import DifferentiableRig, hold, restrict
     from bunraku.inversion.stream import Stream
     from bunraku.rigs.recorded import RecordedRig
 
     if model is None:
         moving = restrict(rig, controls)
+        moving = hold(moving, {name: value for name, value in held.items() if name in moving.spec.names})
         on = moving if isinstance(moving, DifferentiableRig) else _by_differences(moving, source, fps)
         return Stream(on, cfg), "rig"
     approximation = loaded_model(model)
@@ -191,7 +211,10 @@ def _solver(
     asked = residual == "rig" or (
         residual == "auto" and not recorded and _evaluation_s(moving) < TRUE_SHARE / float(fps)
     )
-    return Stream(approximation, cfg, evaluate=moving.evaluate if asked else None), "rig" if asked else "model"
+    stays = {name: value for name, value in held.items() if name in moving.spec.names}
+    on, moving = hold(approximation, stays), hold(moving, stays)
+    assert isinstance(on, DifferentiableRig)
+    return Stream(on, cfg, evaluate=moving.evaluate if asked else None), "rig" if asked else "model"
 
 
 def _by_differences(rig: Rig, source: str, fps: Fraction) -> DifferentiableRig:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from bunraku.inversion.guidance import Instructions
 
 
-def instructions(lock: str, freeze: str, drive: Path | None, pin: str, switch: str, twins: str) -> Instructions | None:
+def instructions(
+    *, lock: str = "", freeze: str = "", drive: Path | None = None, pin: str = "", switch: str = "", twins: str = ""
+) -> Instructions | None:
     """What the options say together; None where they say nothing.
 
     Raises:

@@ -216,7 +216,14 @@ def invert() -> type[Command]:
         def run(self, progress: Progress) -> Mapping[str, Any]:
             from bunraku import api
 
-            said = instructions(self.lock, self.freeze, self.drive, self.pin, self.switch, self.twins)
+            said = instructions(
+                lock=self.lock,
+                freeze=self.freeze,
+                drive=self.drive,
+                pin=self.pin,
+                switch=self.switch,
+                twins=self.twins,
+            )
             return api.invert_file(
                 self.capture,
                 self.rig,

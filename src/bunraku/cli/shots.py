@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from bunraku.cli.command import Command, Switch, patterns
+from bunraku.cli.instructions import instructions
 from bunraku.core.progress import Progress
 
 Flat = arg(name="")
@@ -40,6 +41,7 @@ def _text(value: Any) -> str:
 
 def invert_many() -> type[Command]:
     """`bunraku rig invert-many`."""
+    from bunraku.api.matching import Matching
     from bunraku.inversion.invert import InvertConfig
 
     @dataclass(frozen=True, kw_only=True)
@@ -62,10 +64,21 @@ def invert_many() -> type[Command]:
         """Processes that invert shots (and sample the rig)."""
         controls: str = ""
         """What is solved for: names and shell patterns between commas, or a file; the rest stays at neutral."""
+        lock: str = ""
+        """Controls that stay at neutral: names and shell patterns between commas."""
+        freeze: str = ""
+        """Controls that stay at a value: NAME=VALUE between commas."""
+        switch: str = ""
+        """Controls that know a few values only: NAME=VALUE|VALUE between commas."""
+        twins: str = ""
+        """Pairs for --symmetric that are not found by mirroring the rig: NAME=NAME between commas."""
+        stable: Path | None = None
+        """A list of vertices that stand still (.json, .csv, .npy), for --stabilise; else they are found."""
         device: str = "cpu"
         """cpu, cuda, or another device of PyTorch's."""
         overwrite: Switch = False
         """Replace takes that were made with other settings."""
+        matching: Annotated[Matching, Flat] = field(default_factory=Matching)
         cfg: Annotated[InvertConfig, Flat] = field(default_factory=InvertConfig)
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
@@ -78,6 +91,9 @@ def invert_many() -> type[Command]:
                 self.cfg,
                 model=self.model,
                 controls=patterns(self.controls),
+                instructions=instructions(lock=self.lock, freeze=self.freeze, switch=self.switch, twins=self.twins),
+                matching=self.matching,
+                stable=self.stable,
                 device=self.device,
                 workers=self.workers,
                 overwrite=self.overwrite,

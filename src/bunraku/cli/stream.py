@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from bunraku.api.streaming import QueueConfig, Residual
 from bunraku.cli.command import Command, Switch, patterns
+from bunraku.cli.instructions import instructions
 from bunraku.cli.rig import Rate
 from bunraku.core.progress import Progress
 
@@ -41,6 +42,10 @@ def stream() -> type[Command]:
         """A file with the token that a caller has to say; without it a new one is made."""
         controls: str = ""
         """What is solved for: names and shell patterns between commas, or a file; the rest stays at neutral."""
+        lock: str = ""
+        """Controls that stay at neutral: names and shell patterns between commas."""
+        freeze: str = ""
+        """Controls that stay at a value: NAME=VALUE between commas."""
         residual: Residual = "auto"
         """Compare frames with the rig itself, or with the model alone; auto asks the rig where it is fast enough."""
         out: Path | None = None
@@ -97,6 +102,7 @@ def stream() -> type[Command]:
         ) -> Mapping[str, Any]:
             from bunraku import api
 
+            said = instructions(lock=self.lock, freeze=self.freeze)
             return api.stream(
                 self.rig,
                 source,
@@ -104,6 +110,8 @@ def stream() -> type[Command]:
                 self.cfg,
                 model=self.model,
                 controls=patterns(self.controls),
+                lock=() if said is None else said.lock,
+                freeze=None if said is None else said.freeze,
                 fps=self.fps,
                 residual=self.residual,
                 queue=queue,

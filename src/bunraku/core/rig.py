@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -76,10 +77,12 @@ def diagonal(vertices: Float[np.ndarray, "vertices 3"]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Restricted:
-    """A rig of which only some controls move; the others stay at neutral."""
+    """A rig of which only some controls move; the others stay where they are."""
 
     whole: Rig
     columns: Int[np.ndarray, "selected"]
+    rest: Float[np.ndarray, "controls"]
+    """Of all the whole rig's controls; neutral unless they are held elsewhere."""
 
     @property
     def spec(self) -> ControlSpec:
@@ -93,12 +96,14 @@ class Restricted:
 
     @property
     def neutral(self) -> Float[np.ndarray, "vertices 3"]:
-        """The whole rig's neutral mesh."""
-        return self.whole.neutral
+        """The mesh with the controls that move at neutral and the others at rest."""
+        if np.array_equal(self.rest, self.whole.spec.neutral):
+            return self.whole.neutral
+        return self.whole.evaluate(self.rest[None])[0]
 
     def expand(self, controls: Float[np.ndarray, "poses selected"]) -> Float[np.ndarray, "poses controls"]:
-        """All of the whole rig's controls, those that do not move at neutral."""
-        full = np.tile(self.whole.spec.neutral, (len(controls), 1))
+        """All of the whole rig's controls, those that do not move at rest."""
+        full = np.tile(self.rest, (len(controls), 1))
         full[:, self.columns] = controls
         return full
 
@@ -176,6 +181,31 @@ def restrict(rig: Rig, patterns: tuple[str, ...]) -> Rig:
     free = columns[~spec.driven[columns]]
     if len(free) == 0:
         raise BunrakuError(f"controls {', '.join(patterns)}: the rig itself drives all of them; none can be solved for")
-    if len(free) == len(spec):
+    return _moving(rig, free, spec.neutral)
+
+
+def hold(rig: Rig, values: Mapping[str, float]) -> Rig:
+    """The rig without the controls named, which stay at these values (in their own units).
+
+    Raises:
+        BunrakuError: an unknown control, a value outside its bounds, or no control that is left to move.
+    """
+    spec, rest = rig.spec, rig.spec.neutral.copy()
+    for name, value in values.items():
+        column = spec.index(name)
+        if not spec.lower[column] <= value <= spec.upper[column]:
+            bounds = f"[{spec.lower[column]:g}, {spec.upper[column]:g}]"
+            raise BunrakuError(f"control {name!r} is held at {value:g}, outside of its bounds {bounds}")
+        rest[column] = value
+    free = np.array([column for column, name in enumerate(spec.names) if name not in values], np.int64)
+    if len(free) == 0:
+        raise BunrakuError(f"all {len(spec)} controls are held; none is left to be solved for")
+    return _moving(rig, free, rest)
+
+
+def _moving(rig: Rig, free: Int[np.ndarray, "selected"], rest: Float[np.ndarray, "controls"]) -> Rig:
+    if len(free) == len(rig.spec):
         return rig
-    return RestrictedDifferentiable(rig, free) if isinstance(rig, DifferentiableRig) else Restricted(rig, free)
+    if isinstance(rig, DifferentiableRig):
+        return RestrictedDifferentiable(rig, free, rest)
+    return Restricted(rig, free, rest)

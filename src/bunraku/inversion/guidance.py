@@ -64,6 +64,18 @@ class Instructions:
             "symmetric": [list(pair) for pair in self.symmetric],
         }
 
+    @staticmethod
+    def shared(recorded: Mapping[str, Any]) -> Instructions:
+        """What was recorded, where nothing in it belongs to one shot alone (pins, curves)."""
+        assert not recorded["pins"]
+        assert recorded["drive"] is None
+        return Instructions(
+            lock=tuple(recorded["lock"]),
+            freeze=recorded["freeze"],
+            switches=recorded["switches"],
+            symmetric=[(left, right) for left, right in recorded["symmetric"]],
+        )
+
     @property
     def decides(self) -> bool:
         """Any value is decided."""

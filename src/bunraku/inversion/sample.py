@@ -55,7 +55,7 @@ def open_evaluator(opener: str, source: str, columns: list[int]) -> Work:
     """Runs in a worker: open the rig there, and evaluate its poses."""
     rig: Rig = imported(opener)(source)
     everything = columns == list(range(len(rig.spec)))
-    return evaluator(rig if everything else Restricted(rig, np.array(columns, np.int64)))
+    return evaluator(rig if everything else Restricted(rig, np.array(columns, np.int64), rig.spec.neutral))
 
 
 def evaluator(rig: Rig) -> Work:
