@@ -15,12 +15,16 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check lint types format dist clean
+.PHONY: install demo report-assets test check lint types format dist clean
 
 install: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/bunraku demo $(ARGS)
+
+# Needs node and npm; what it makes is committed.
+report-assets: $(BIN)/python
+	$(BIN)/python tools/report_assets/build.py
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
