@@ -1,8 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from bunraku.core.skeleton import skeleton
-from bunraku.core.skinning import SkinnedCharacter, skinning_matrix
+from bunraku.core.skinning import Ramps, SkinnedCharacter, deform, skinning_matrix
 from bunraku.core.transforms import apply
 
 
@@ -201,3 +203,35 @@ def test_a_rigid_vertex_follows_its_joint():
     transforms = np.random.default_rng(3).normal(size=(1, 4, 3, 4))
     expected = apply(transforms[0, rigid.influences[:, 0]], rigid.positions[:, None])[:, 0]
     np.testing.assert_allclose(skinning_matrix(rigid).skin(transforms, np.zeros((1, 0)))[0], expected, atol=1e-14)
+
+
+def test_a_morph_with_in_betweens_runs_through_its_shapes_and_on_beyond_them():
+    ramps = Ramps(np.array([0, 0, 0, 1]), np.array([1.0, 0.5, -0.5, 1.0]))
+    at = np.array([[0.0, 0], [0.5, 0.25], [0.75, 1], [1, 2], [1.5, -1], [-0.25, 0], [-1, 0]])
+    # By hand: rest at 0, the second shape at ½, the first at 1, the third at −½, straight lines between and beyond.
+    expected = [
+        [0, 0, 0, 0],
+        [0, 1, 0, 0.25],
+        [0.5, 0.5, 0, 1],
+        [1, 0, 0, 2],
+        [2, -1, 0, -1],
+        [0, 0, 0.5, 0],
+        [0, 0, 2, 0],
+    ]
+    np.testing.assert_allclose(ramps.weights(at), expected, atol=1e-12)
+    step = 1e-6
+    slope = (ramps.weights(at + step) - ramps.weights(at)) / step
+    np.testing.assert_allclose(ramps.slopes(at), slope, atol=1e-8)
+
+
+def test_ramps_and_dual_quaternions_change_only_what_they_are_for():
+    it = random_character()
+    rng = np.random.default_rng(2)
+    transforms, morphs = rng.normal(size=(3, 4, 3, 4)), rng.random((3, 3))
+    plain = deform(it, skinning_matrix(it), transforms, morphs)
+    straight = dataclasses.replace(it, ramps=Ramps(np.arange(3), np.ones(3)))
+    np.testing.assert_allclose(deform(straight, skinning_matrix(it), transforms, morphs), plain, atol=1e-12)
+    half = dataclasses.replace(it, dual=np.arange(30) < 15)
+    mixed = deform(half, skinning_matrix(it), transforms, morphs)
+    np.testing.assert_array_equal(mixed[:, 15:], plain[:, 15:])
+    assert np.abs(mixed[:, :15] - plain[:, :15]).max() > 0.01

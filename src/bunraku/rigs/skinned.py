@@ -8,10 +8,12 @@ moves every world transform below a by one affine generator X (3×4), dG_j = X·
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,12 +24,13 @@ from bunraku.core.curves import Curves, curves
 from bunraku.core.errors import unknown_name
 from bunraku.core.mesh_sequence import MeshSequence, mesh_sequence
 from bunraku.core.rotations import left_jacobian, matrix_from_quat, quat_from_rotvec, quat_multiply, skew
-from bunraku.core.skinning import SkinnedCharacter, SkinningMatrix, skinning_matrix
+from bunraku.core.skinning import SkinnedCharacter, SkinningMatrix, deform, skinning_matrix
 from bunraku.core.transforms import rest_transforms, world_transforms
-from bunraku.formats.gltf import GltfFile, read_gltf
+from bunraku.formats.gltf import read_gltf
 from bunraku.rigs.skinned_controls import discover, node_curves
 from bunraku.rigs.skinned_coordinates import SkinnedCoordinates, skinned_coordinates
 from bunraku.rigs.skinned_guess import Shown, guess, shown_by_nodes
+from bunraku.rigs.skinned_vertices import SkinnedVertices, skinned_vertices
 
 FRAMES_AT_ONCE = 64  # bounds the memory of a batch; larger batches are no faster
 
@@ -43,6 +46,8 @@ class SkinnedRig:
     the morphs.
     """
     animations: tuple[Animation, ...]
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the file says of its unit, axes and frame rate, where it does."""
 
     @property
     def faces(self) -> Int[np.ndarray, "triangles 3"]:
@@ -106,7 +111,7 @@ class SkinnedRig:
         for start in range(0, len(controls), FRAMES_AT_ONCE):
             part = slice(start, start + FRAMES_AT_ONCE)
             nodes, morphs = self.parameters(controls[part])
-            out[part] = self.matrix.skin(self.transforms(nodes), morphs)
+            out[part] = deform(self.character, self.matrix, self.transforms(nodes), morphs)
         return out
 
     def generators(
@@ -135,6 +140,8 @@ class SkinnedRig:
         self, controls: Float[np.ndarray, "poses controls"], tangents: Float[np.ndarray, "poses controls"]
     ) -> Float[np.ndarray, "poses vertices 3"]:
         """Jacobian times tangents."""
+        if len(self.character.dual_vertices):
+            return self._over_vertices.jvp(controls, tangents)
         nodes, morphs = self.parameters(controls)
         world = self.transforms(nodes)
         step = np.zeros((len(controls), nodes[0].size + morphs.shape[1]))
@@ -147,15 +154,19 @@ class SkinnedRig:
                 x[:, joint] += x[:, parent]
         moved = x[..., :3] @ world
         moved[..., 3] += x[..., 3]
-        out = self.matrix.skin(moved, morphs)
+        shapes = self.character.shape_weights(morphs)
+        out = self.matrix.skin(moved, shapes)
         if morphs.shape[1]:
-            out += self.matrix.skin(world, morphs + morph_step) - self.matrix.skin(world, morphs)
+            step = self.character.shape_slopes(morphs) * morph_step[:, self.character.shape_morphs]
+            out += self.matrix.skin(world, shapes + step) - self.matrix.skin(world, shapes)
         return out
 
     def vjp(
         self, controls: Float[np.ndarray, "poses controls"], cotangents: Float[np.ndarray, "poses vertices 3"]
     ) -> Float[np.ndarray, "poses controls"]:
         """Transposed Jacobian times cotangents."""
+        if len(self.character.dual_vertices):
+            return self._over_vertices.vjp(controls, cotangents)
         poses = len(controls)
         flat = np.moveaxis(cotangents, 0, 1).reshape(cotangents.shape[1], -1)
         rows = np.moveaxis((self.matrix.matrix.T @ flat).reshape(-1, poses, 3), 1, 0)
@@ -171,9 +182,15 @@ class SkinnedRig:
     def _coordinates(self) -> SkinnedCoordinates:
         return skinned_coordinates(self)
 
-    def reduce(self) -> SkinnedCoordinates:
-        """The rig in coordinates whose number depends on joints and morphs, not on vertices."""
-        return self._coordinates
+    @cached_property
+    def _over_vertices(self) -> SkinnedVertices:
+        return skinned_vertices(self)
+
+    def reduce(self) -> SkinnedCoordinates | SkinnedVertices:
+        """The rig in coordinates whose number depends on joints and morphs, not on vertices; dual quaternions are not
+        linear in anything that small: with them the coordinates are the vertices themselves.
+        """
+        return self._over_vertices if len(self.character.dual_vertices) else self._coordinates
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:
@@ -181,6 +198,42 @@ def _inverse(matrices: np.ndarray) -> np.ndarray:
     return (
         np.linalg.pinv(matrices) if bool((np.abs(np.linalg.det(matrices)) < 1e-30).any()) else np.linalg.inv(matrices)
     )
+
+
+class CharacterFile(Protocol):
+    """What a file that was read says about meshes that move."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def character(self) -> SkinnedCharacter:
+        """Its meshes and nodes."""
+        ...
+
+    @property
+    def animations(self) -> tuple[Animation, ...]:
+        """Its animations."""
+        ...
+
+    @property
+    def skin_joints(self) -> Int[np.ndarray, "joints"]:
+        """Nodes that meshes are skinned to."""
+        ...
+
+
+def open_usd_rig(path: Path, prim: str | None = None) -> SkinnedRig:
+    """The rig of a `.usd`, `.usda`, `.usdc` or `.usdz` file (at or below `prim`), controls as for glTF.
+
+    Raises:
+        BunrakuError: what `formats.usd.read_usd` refuses; a file in which nothing can be controlled.
+    """
+    from bunraku.formats.usd import read_usd
+
+    file = read_usd(path, prim)
+    return replace(skinned_rig(file), about=file.about)
 
 
 def open_gltf_rig(path: Path) -> SkinnedRig:
@@ -192,7 +245,7 @@ def open_gltf_rig(path: Path) -> SkinnedRig:
     return skinned_rig(read_gltf(path))
 
 
-def skinned_rig(file: GltfFile) -> SkinnedRig:
+def skinned_rig(file: CharacterFile) -> SkinnedRig:
     """The rig of a file that was read.
 
     Raises:

@@ -14,7 +14,7 @@ from bunraku.core.errors import BunrakuError
 from bunraku.core.rig import diagonal
 from bunraku.core.rotations import quat_conjugate, quat_multiply, rotvec_from_quat, unwrap_rotvecs
 from bunraku.core.skeleton import Skeleton
-from bunraku.core.skinning import SkinnedCharacter, skinning_matrix
+from bunraku.core.skinning import SkinnedCharacter, deform, skinning_matrix
 from bunraku.core.transforms import rest_transforms
 from bunraku.formats.gltf_scene import unique_names
 
@@ -40,10 +40,8 @@ def discover(
         BunrakuError: nothing can be controlled.
     """
     joints = len(character.skeleton)
-    rest_mesh = skinning_matrix(character).skin(rest_transforms(character.skeleton)[None], character.morph_rest[None])[
-        0
-    ]
-    size = diagonal(rest_mesh)
+    rest = rest_transforms(character.skeleton)[None]
+    size = diagonal(deform(character, skinning_matrix(character), rest, character.morph_rest[None])[0])
     reached = [_extremes(animation, character) for animation in animations]
     reach = size / _length_scale(character.skeleton)
     moved = _moved(reached, reach)
@@ -116,6 +114,9 @@ def _spec(
     upper = np.tile(np.repeat([0.0, np.pi, 10.0], 3), (joints, 1))
     lower[:, :3], upper[:, :3] = -reach[:, None], reach[:, None]
     morph_lower, morph_upper = np.minimum(0.0, character.morph_rest), np.maximum(1.0, character.morph_rest)
+    if character.ramps is not None:
+        np.minimum.at(morph_lower, character.ramps.morphs, character.ramps.full_at)
+        np.maximum.at(morph_upper, character.ramps.morphs, character.ramps.full_at)
     for extremes in reached:
         # Where the file itself goes further a little room is added: a bound just short of the truth would spoil it.
         room = 0.02 * (upper - lower)

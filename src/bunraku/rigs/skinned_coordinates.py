@@ -48,7 +48,8 @@ class SkinnedCoordinates:
     def evaluate(self, controls: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
         """R·T, axis by axis."""
         nodes, morphs = self.rig.parameters(controls)
-        return self._coordinates(self.rig.matrix.rows(self.rig.transforms(nodes), morphs))
+        shapes = self.rig.character.shape_weights(morphs)
+        return self._coordinates(self.rig.matrix.rows(self.rig.transforms(nodes), shapes))
 
     def _coordinates(self, rows: Float[np.ndarray, "frames rows 3"]) -> Float[np.ndarray, "frames coordinates"]:
         return (np.swapaxes(rows, 1, 2) @ self.factor.T).reshape(len(rows), -1)
@@ -62,7 +63,8 @@ class SkinnedCoordinates:
         world = rig.transforms(nodes)
         frames, joints = world.shape[:2]
         components = self.factor.shape[0]
-        below = self._subtrees(world.astype(self.precision), morphs.astype(self.precision))
+        shapes = rig.character.shape_weights(morphs)
+        below = self._subtrees(world.astype(self.precision), shapes.astype(self.precision))
         generators = rig.generators(nodes, world).reshape(frames, joints, 27, 4).astype(self.precision)
         jacobian = np.empty((frames, len(rig.spec), 3 * components), self.precision)
         for node, columns in zip(*rig.joint_slots, strict=True):
@@ -72,11 +74,11 @@ class SkinnedCoordinates:
             moved = generators[:, node, picked] @ below[node]
             jacobian[:, columns] = moved.reshape(frames, len(columns), 3 * components)
         for column in np.flatnonzero(rig.slots >= 9 * joints):
-            jacobian[:, column] = self._morph(world, int(rig.slots[column]) - 9 * joints)
-        return self._coordinates(rig.matrix.rows(world, morphs)), jacobian
+            jacobian[:, column] = self._morph(world, morphs, int(rig.slots[column]) - 9 * joints)
+        return self._coordinates(rig.matrix.rows(world, shapes)), jacobian
 
     def _subtrees(
-        self, world: Float[np.ndarray, "frames joints 3 4"], morphs: Float[np.ndarray, "frames morphs"]
+        self, world: Float[np.ndarray, "frames joints 3 4"], shapes: Float[np.ndarray, "frames shapes"]
     ) -> Float[np.ndarray, "joints frames 4 components"]:
         """H_aᵀ of every node; a node's frames lie together."""
         skeleton, matrix = self.rig.character.skeleton, self.rig.matrix
@@ -89,7 +91,7 @@ class SkinnedCoordinates:
         for pair, (morph, joint) in enumerate(zip(matrix.pair_morphs, matrix.pair_joints, strict=True)):
             first = 4 * joints + 3 * pair
             part = world[:, joint, :, :3] @ self._columns[:, first : first + 3].T
-            below[joint, :, :3] += morphs[:, morph, None, None] * part
+            below[joint, :, :3] += shapes[:, morph, None, None] * part
         for joint in skeleton.order[::-1]:
             parent = skeleton.parents[joint]
             if parent >= 0:
@@ -97,6 +99,15 @@ class SkinnedCoordinates:
         return below
 
     def _morph(
+        self, world: Float[np.ndarray, "frames joints 3 4"], morphs: Float[np.ndarray, "frames morphs"], morph: int
+    ) -> Float[np.ndarray, "frames coordinates"]:
+        character = self.rig.character
+        slopes = character.shape_slopes(morphs)
+        shapes = np.flatnonzero(character.shape_morphs == morph)
+        parts = [slopes[:, shape, None] * self._shape(world, int(shape)) for shape in shapes]
+        return np.sum(parts, axis=0) if parts else np.zeros((len(world), 3 * self.factor.shape[0]))
+
+    def _shape(
         self, world: Float[np.ndarray, "frames joints 3 4"], morph: int
     ) -> Float[np.ndarray, "frames coordinates"]:
         matrix = self.rig.matrix
