@@ -4,17 +4,19 @@ Each function makes its command's class when it is asked for; see `bunraku.cli.r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from bunraku.cli.command import Command, Switch
+from bunraku.cli.pictures import PictureOptions
 from bunraku.core.progress import Progress
 
 Algorithm = Literal["ppo", "awr"]
 Which = Literal["best", "last"]
+Flat = arg(name="")
 
 
 def train() -> type[Command]:
@@ -135,7 +137,8 @@ def export() -> type[Command]:
         """A run from `bunraku mimic train`."""
         to: Path
         """The file to write. Policy: .onnx, or .npz for the player of numpy alone. Motion: .glb (to be looked at in
-        Blender or a browser), .bvh, .json or .txt (DeepMimic), .pkl (MimicKit), and .npz with --motion."""
+        Blender or a browser), .bvh, .json or .txt (DeepMimic), .pkl (MimicKit), and .npz with --motion. Pictures of it:
+        .mp4, .gif, and .png for a sheet of them."""
         motion: float = 0.0
         """So many seconds of simulated motion; without it ten, or a clip that does not loop to its end [s]."""
         policy: Which = "last"
@@ -144,6 +147,7 @@ def export() -> type[Command]:
         """Of the start of a motion that follows no clip; others begin on the clip's first frame."""
         overwrite: Switch = False
         """Replace a file that is there."""
+        pictures: Annotated[PictureOptions, Flat] = field(default_factory=PictureOptions)
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
             from bunraku import mimic
@@ -151,10 +155,13 @@ def export() -> type[Command]:
             return mimic.export(
                 self.run_folder,
                 self.to,
-                motion=self.motion,
+                motion=self.pictures.seconds or self.motion,
                 policy=self.policy,
                 seed=self.seed,
+                pictures=self.pictures.chosen(),
+                sheet=self.pictures.sheet,
                 overwrite=self.overwrite,
+                progress=progress,
             )
 
     return Export

@@ -257,6 +257,10 @@ class ClipEnvironment:
         """The characters as they stand now beside the clip; for evaluation and pictures."""
         return self._following(np.ones(self.count, bool))
 
+    def wanted_qpos(self) -> Float[np.ndarray, "count nq"]:
+        """Where the clip has each character now, put where the character is; for pictures."""
+        return self.following().moment.qpos
+
     def effort(self) -> tuple[Float[np.ndarray, "count"], Float[np.ndarray, "count"]]:
         """Shares of servos at their limit, and of balls whose net torque is longer than it, under the last controls."""
         return self._servos.effort(self.simulation.qpos, self.simulation.qvel, self._controls)

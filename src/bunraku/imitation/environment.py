@@ -215,6 +215,10 @@ class SimulatedEnvironment:
         """The characters as they stand now beside their reference; for evaluation and pictures."""
         return self._tracking(np.ones(self.count, bool))
 
+    def wanted_qpos(self) -> Float[np.ndarray, "count nq"]:
+        """Where the reference has each character now; for pictures."""
+        return np.broadcast_to(self.tracking().reference.qpos, self.simulation.qpos.shape).copy()
+
     def push(self, body: str, force_w: Float[np.ndarray, "count 3"], steps: int) -> None:
         """Push a body at its centre of mass with a force [N] in world axes during the next `steps` steps.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunraku.core.errors import BunrakuError
+from bunraku.core.progress import Progress, silent
 from bunraku.mimic.clip_task import ClipTask
 from bunraku.mimic.moving import export_motion
 from bunraku.mimic.opening import Task, Which, load_trained, policy_of
@@ -18,12 +19,23 @@ if TYPE_CHECKING:
 
     from bunraku.imitation.character import Built
     from bunraku.imitation.policy import Policy
+    from bunraku.imitation.render import RenderConfig
 
 
 def export(
-    run: Path, to: Path, *, motion: float = 0.0, policy: Which = "last", seed: int = 0, overwrite: bool = False
+    run: Path,
+    to: Path,
+    *,
+    motion: float = 0.0,
+    policy: Which = "last",
+    seed: int = 0,
+    pictures: RenderConfig | None = None,
+    sheet: int = 12,
+    overwrite: bool = False,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
-    """The policy as .onnx, or as .npz for `bunraku/player.py`; or its motion, in any format that clips are written in.
+    """The policy as .onnx, or as .npz for `bunraku/player.py`; or its motion, in any format that clips are written in;
+    or pictures of it as .mp4, .gif or, `sheet` of them side by side, as .png.
 
     As .npz the motion is written where `motion` says how many seconds; other formats hold nothing but motion, and
     without a number show ten seconds, or a clip that does not loop to its end.
@@ -32,18 +44,27 @@ def export(
         BunrakuError: no finished run there, another ending, a file that exists, a motion that the format cannot hold.
     """
     from bunraku.formats.clip import WRITTEN
+    from bunraku.report.video import WRITTEN as PICTURES
 
     if to.exists() and not overwrite:
         raise BunrakuError(f"{to}: exists already; --overwrite replaces it")
     if not to.parent.is_dir():
         raise BunrakuError(f"{to}: its folder {to.parent} does not exist")
     ending, policies = to.suffix.lower(), (".onnx", ".npz")
-    if ending not in (*policies, *WRITTEN) or (motion and ending not in WRITTEN):
-        raise BunrakuError(f"{to}: a policy is written as .onnx or .npz, a motion as {', '.join(WRITTEN)}")
+    if ending not in (*policies, *WRITTEN, *PICTURES) or (motion and ending not in (*WRITTEN, *PICTURES)):
+        raise BunrakuError(
+            f"{to}: a policy is written as .onnx or .npz, a motion as {', '.join(WRITTEN)}, "
+            f"pictures of it as {', '.join(PICTURES)}"
+        )
     if not 0 <= motion < math.inf:
         raise BunrakuError(f"motion = {motion:g}: expected seconds, more than 0")
     trained, task = load_trained(run, None)
     chosen = policy_of(trained, policy)
+    if ending in PICTURES:
+        from bunraku.imitation.render import RenderConfig
+        from bunraku.mimic.filming import film
+
+        return film(chosen, task, to, motion or None, seed, pictures or RenderConfig(), sheet, progress)
     if motion or ending not in policies:
         return export_motion(chosen, task, to, motion or None, seed)
     save_policy(chosen, task, to)
