@@ -13,10 +13,17 @@ from bunraku.core.errors import BunrakuError
 from bunraku.core.rig import Rig
 
 BUILT_IN = ("cube", "cube:published", "face", "figure")
-FORMS = (*BUILT_IN, "a .glb or .gltf file", "python:module:function", "recorded samples (a folder or .npz)")
+FORMS = (
+    *BUILT_IN,
+    "a .glb, .gltf or .usd* file",
+    "python:module:function",
+    "host:COMMAND",
+    "recorded samples (a folder or .npz)",
+)
 
 _GLTF = (".glb", ".gltf")
-_LATER = (".blend", ".usd", ".usda", ".usdc", ".usdz")
+_USD = (".usd", ".usda", ".usdc", ".usdz")
+_LATER = (".blend",)
 
 
 def open_rig(source: str | Path) -> Rig:
@@ -33,11 +40,19 @@ def open_rig(source: str | Path) -> Rig:
         from bunraku.rigs.python import open_python_rig
 
         return open_python_rig(name)
+    if name.startswith("host:"):
+        from bunraku.rigs.host import open_host_rig
+
+        return cast(Rig, open_host_rig(name))  # as below
     path = _existing(name)
     if path.suffix.lower() in _GLTF:
         from bunraku.rigs.skinned import open_gltf_rig
 
         return cast(Rig, open_gltf_rig(path))  # its cached properties are properties, which the type checker denies
+    if path.suffix.lower() in _USD:
+        from bunraku.rigs.skinned import open_usd_rig
+
+        return cast(Rig, open_usd_rig(path, _inside(name, path)))  # as above
     from bunraku.rigs.recorded import open_recorded_rig
 
     return open_recorded_rig(path)
@@ -55,8 +70,15 @@ def rig_identity(source: str | Path) -> dict[str, Any]:
     if name.startswith("python:"):
         file = _python_file(name)
         return {"source": name, "sha256": None if file is None else artifact.file_hash(file)}
+    if name.startswith("host:"):
+        return {"source": name, "sha256": None}
     path = _existing(name)
-    return {"source": name, "sha256": _gltf_hash(path) if path.suffix.lower() in _GLTF else _recorded_hash(path)}
+    ending = path.suffix.lower()
+    if ending in _USD:
+        from bunraku.formats.usd_stage import usd_hash
+
+        return {"source": name, "sha256": usd_hash(path)}
+    return {"source": name, "sha256": _gltf_hash(path) if ending in _GLTF else _recorded_hash(path)}
 
 
 def _built_in(name: str) -> Rig:
@@ -80,16 +102,23 @@ def _existing(name: str) -> Path:
         raise BunrakuError(f"{name}: this version does not read {suffix} rigs yet; it reads {', '.join(FORMS)}")
     if not path.exists():
         raise BunrakuError(f"no rig {name!r}{_near(name, path)}; a rig is one of: {', '.join(FORMS)}")
-    if path.is_file() and suffix not in (*_GLTF, ".npz"):
+    if path.is_file() and suffix not in (*_GLTF, *_USD, ".npz"):
         raise BunrakuError(f"{name}: is not a rig's file; a rig is one of: {', '.join(FORMS)}")
     return path
+
+
+def _inside(name: str, path: Path) -> str | None:
+    """What stands behind the `#` of a file's name."""
+    return name.partition("#")[2] or None if str(path) != str(Path(name)) else None
 
 
 def _near(name: str, path: Path) -> str:
     there = list(BUILT_IN)
     if path.parent.is_dir():
         there += [
-            str(file) for file in path.parent.iterdir() if file.is_dir() or file.suffix.lower() in (*_GLTF, ".npz")
+            str(file)
+            for file in path.parent.iterdir()
+            if file.is_dir() or file.suffix.lower() in (*_GLTF, *_USD, ".npz")
         ]
     near = difflib.get_close_matches(name, there, 3)
     return f"; did you mean {' or '.join(near)}?" if near else ""
