@@ -15,6 +15,8 @@ from bunraku.api.doors import open_rig as open_rig
 from bunraku.api.doors import save_curves as save_curves
 from bunraku.api.exports import export as export
 from bunraku.api.improving import improve as improve
+from bunraku.api.reporting import report as report
+from bunraku.api.reporting import report_beside as report_beside
 from bunraku.api.rigs import bake as bake
 from bunraku.api.rigs import describe as describe
 from bunraku.api.rigs import fit as fit

@@ -32,6 +32,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("mimic", "train"): ("bunraku.cli.mimic:train", "a simulated character learns to imitate a pose or a clip"),
     ("mimic", "evaluate"): ("bunraku.cli.mimic:evaluate", "how well it does, and which pushes it survives"),
     ("mimic", "export"): ("bunraku.cli.mimic:export", "a policy or its motion in a format for other programs"),
+    ("report",): ("bunraku.cli.report:report", "one HTML page that explains a take or a run"),
 }
 
 DONE, OUR_FAILURE, USER_MISTAKE, INTERRUPTED = 0, 1, 2, 130

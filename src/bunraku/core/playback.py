@@ -25,6 +25,8 @@ class Playback:
     ghost_pos_w: Float[np.ndarray, "frames bodies 3"] | None = None
     """Where the reference is at the same times; None: there is none."""
     ghost_quat_w: Float[np.ndarray, "frames bodies 4"] | None = None
+    reward: Float[np.ndarray, "frames"] | None = None
+    """Of the step that led to each frame; 1 at best."""
     fell: bool = False
     """It ended early: the last frame is the one before the fall."""
 

@@ -5,6 +5,7 @@ The commands `bunraku mimic …` are a thin coat over these. Importing this pack
 
 from bunraku.mimic.exporting import export
 from bunraku.mimic.judging import evaluate
+from bunraku.mimic.replaying import playback, run_figures
 from bunraku.mimic.training import train
 
-__all__ = ["evaluate", "export", "train"]
+__all__ = ["evaluate", "export", "playback", "run_figures", "train"]

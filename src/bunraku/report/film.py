@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int8
+from jaxtyping import Float, Int, Int8
 
 from bunraku.core.rig import diagonal
-from bunraku.report.low_rank import LowRank, Vertices, low_rank
+from bunraku.core.shown import Captured, Vertices
+from bunraku.report.low_rank import LowRank, low_rank
 from bunraku.report.packing import Steady, deflated_size
 
 MISSING = -128
@@ -17,11 +17,6 @@ MISSING = -128
 _SHAPE_BYTES = 3_500_000
 """What the shapes of all meshes together may take before they are deflated, at about a byte and a half a number."""
 _SHARE_TOP = 127
-
-Captured = Callable[
-    [Int[np.ndarray, "rows"]], tuple[Float[np.ndarray, "rows points 3"], Bool[np.ndarray, "rows points"]]
-]
-"""Captured points in the rig's space at the rows asked for, and which of them are there."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,12 @@ of them, so that minor ones become small whole numbers, which deflate well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int, Int16
+
+from bunraku.core.shown import Vertices
 
 TOLERANCE = 3e-4
 """Of the diagonal: what a vertex may be off in a page, unless the budget of shapes runs out."""
@@ -22,9 +23,6 @@ _CHUNK = 64
 _STEP_SHARE = 0.15
 """The quantisation's step as a share of the tolerance."""
 _TOP = 32767
-
-Vertices = Callable[[Int[np.ndarray, "rows"]], Float[np.ndarray, "rows vertices 3"]]
-"""The mesh at the rows asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bunraku.core import artifact
+from bunraku.core.colours import MISSING, RAMP
 from bunraku.report.packing import packed
 from bunraku.report.run import RunReport, run_part
 from bunraku.report.take import TakeReport, take_part
@@ -66,7 +67,7 @@ def page(parts: Sequence[Part], title: str) -> str:
         values.append(told)
         arrays |= {f"{number}:{name}": array for name, array in own.items()}
     found = packed(arrays)
-    document = {"title": title, "parts": values, "index": found.index}
+    document = {"title": title, "parts": values, "index": found.index, "ramp": RAMP.tolist(), "missing": MISSING}
     program, style = _assets()
     policy = (
         f"default-src 'none'; script-src {_source(program)}; style-src {_source(style)}; img-src data: blob:; "
@@ -127,7 +128,7 @@ def _assets() -> tuple[str, str]:
     library, *own = (folder.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
     licence = folder.joinpath("three.LICENSE").read_text("utf-8")
     program = "\n".join([f"/* three.js\n{licence}*/", library, '(() => {\n"use strict";', *own, "})();"])
-    assert "</script" not in program.lower() and "<!--" not in program, "it would end its own element"
+    assert not any(mark in program.lower() for mark in ("</script", "<!--")), "it would end its own element"
     return program, folder.joinpath(_STYLE).read_text("utf-8")
 
 

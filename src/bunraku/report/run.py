@@ -91,6 +91,8 @@ def _playback(playback: Playback, arrays: Arrays) -> dict[str, Any]:
     arrays["pos"] = playback.body_pos_w[::stride].astype(np.float32)
     arrays["quat"] = playback.body_quat_w[::stride].astype(np.float32)
     arrays["times_s"] = playback.times_s[::stride].astype(np.float32)
+    if playback.reward is not None:
+        arrays["reward"] = playback.reward[::stride].astype(np.float32)
     ghost = playback.ghost_pos_w is not None and playback.ghost_quat_w is not None
     if playback.ghost_pos_w is not None and playback.ghost_quat_w is not None:
         arrays["ghost_pos"] = playback.ghost_pos_w[::stride].astype(np.float32)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Said = dict[str, str]
 _SHARES = ((1e-5, "to numerical precision"), (1e-3, "very closely"), (1e-2, "closely"), (3e-2, "roughly"))
 _NAMED = 4
+_LETTERS = 60
 
 
 def number(value: float) -> str:
@@ -31,9 +32,14 @@ def percent(share: float) -> str:
     return f"{number(100 * share)} %"
 
 
+def short(name: str) -> str:
+    """A name in a sentence: of a very long one its beginning."""
+    return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
+
+
 def listed(names: Sequence[str]) -> str:
     """Some names, and how many more."""
-    shown = ", ".join(names[:_NAMED])
+    shown = ", ".join(map(short, names[:_NAMED]))
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
@@ -44,10 +50,9 @@ def said_of_take(report: TakeReport) -> Said:
     largest = metrics.get("max_vertex_error")
     frames, controls = report.curves.frames, len(report.curves.names)
     seconds = frames / float(report.curves.fps)
-    what = (
-        f"The motion of {report.capture} ({frames:,} frames, {number(seconds)} s; {metrics.get('vertices', 0):,} points) "
-        f"as curves of {controls} controls of {report.rig}."
-    )
+    size = f"{frames:,} frames, {number(seconds)} s, {metrics.get('vertices', 0):,} points"
+    what = f"Solved: the motion of {short(report.capture)} ({size}) as curves of {controls} controls "
+    what += f"of the rig {short(report.rig)}."
     if mean is None or relative is None:
         return {"verdict": "This take does not say how well it follows its capture.", "what": what}
     how = next((words for share, words in _SHARES if relative <= share), "poorly")
@@ -68,7 +73,7 @@ def _trouble(metrics: Mapping[str, Any], controls: int) -> str:
     if dead:
         said += f" {len(dead)} of {controls} controls could not be seen in this capture: {listed(dead)}."
     if traded:
-        said += f" {len(traded)} can stand in for each other, so that their curves are one choice of many: {listed(traded)}."
+        said += f" {len(traded)} can stand in for each other, their curves being one choice of many: {listed(traded)}."
     missing = metrics.get("missing_vertices")
     if missing:
         said += f" {missing:,} captured points were missing."
@@ -79,9 +84,9 @@ def said_of_run(report: RunReport) -> Said:
     """The same of a training."""
     result = report.result
     samples, seconds = result.get("samples", 0), result.get("train_wall_seconds", 0.0)
-    follows = f"to follow {report.clip}" if report.clip else "to hold its reference pose"
+    follows = f"to follow {short(report.clip)}" if report.clip else "to hold its reference pose"
     what = (
-        f"{report.character} learnt {follows} from {count(samples)} samples in {duration(seconds)} "
+        f"{short(report.character)} learnt {follows} from {count(samples)} samples in {duration(seconds)} "
         f"({result.get('steps_per_second', 0.0):,.0f} steps/s)."
     )
     reached = result.get("normalized_return")

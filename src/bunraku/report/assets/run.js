@@ -54,6 +54,13 @@ class RunPart {
       blocks.push(chartBlock("Distance from the reference", "Mean over the bodies' origins, in metres. Click to go there.", chart));
     }
     const fell = this.part.playback.fell ? " It falls at the end." : "";
+    if (this.arrays.reward) {
+      const chart = new Chart({ label: "Reward of every step", height: 110, zero: true, top: 1, x: this.arrays.times_s.data,
+        series: [{ name: "reward", y: this.arrays.reward.data }], xText: (x) => `${x.toFixed(2)} s`, xTick: (x) => `${+x.toFixed(2)} s`,
+        onPick: (x) => this.transport.go(x * this.fps) });
+      this.charts.push(chart);
+      blocks.push(chartBlock("Reward of each step", "1 is perfect.", chart));
+    }
     return el("section", { class: "block" }, el("h2", { text: "What it does" }),
       el("p", { class: "about", text: `The policy without jitter, in simulation.${fell}` }), ...blocks);
   }

@@ -80,7 +80,7 @@ class TakePart {
     this.modes = choice("View", modes, (mode) => this.setMode(mode));
     this.colourings = choice("Colour", colours, (colour) => this.setColour(colour));
     this.bar = el("i", { class: "ramp" });
-    this.bar.style.background = `linear-gradient(to right, ${[0, 0.25, 0.5, 0.75, 1].map(rampCss).join(", ")})`;
+    this.bar.style.background = `linear-gradient(to right, ${RAMP_CSS.join(", ")})`;
     this.barTop = el("span", {});
     this.state = el("span", { class: "state" });
     this.legend = el("div", { class: "rampbox" }, el("span", { text: "0" }), this.bar, this.barTop, this.state);

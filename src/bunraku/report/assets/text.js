@@ -77,41 +77,26 @@ function table(rows, titles = null, options = {}) {
   return el("div", { class: "wide" }, made);
 }
 
-/** OKLab to linear sRGB (Ottosson 2020). */
-function linearFromOklab(L, a, b) {
-  const l = (L + 0.3963377774 * a + 0.2158037573 * b) ** 3;
-  const m = (L - 0.1055613458 * a - 0.0638541728 * b) ** 3;
-  const s = (L - 0.0894841775 * a - 1.291485548 * b) ** 3;
-  return [
-    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
-    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
-    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
-  ].map((x) => Math.min(1, Math.max(0, x)));
+/** The colours of amounts, as the rest of the program has them: 256 of them as linear RGB, for the shapes. */
+const RAMP = new Float32Array(768);
+let RAMP_CSS = [];
+let NOT_THERE = [0.3, 0.3, 0.3];
+const PLAIN = [0.45, 0.48, 0.52];
+
+function linearFromByte(byte) {
+  const x = byte / 255;
+  return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
 }
 
-/** Blue to yellow with evenly growing lightness: read alike with any colour vision, and in grey. 256 linear colours. */
-const RAMP = (() => {
-  const ramp = new Float32Array(768);
+function useRamp(stops, missing) {
+  RAMP_CSS = stops.map((stop) => `rgb(${stop.join(" ")})`);
+  NOT_THERE = missing.map(linearFromByte);
   for (let i = 0; i < 256; i++) {
-    const t = i / 255;
-    const L = 0.4 + 0.5 * t;
-    const a = -0.02 + 0.06 * t * (1 - t);
-    const b = -0.1 + 0.27 * t;
-    ramp.set(linearFromOklab(L, a, b), 3 * i);
+    const place = (i / 255) * (stops.length - 1);
+    const before = Math.min(stops.length - 2, Math.floor(place));
+    for (let c = 0; c < 3; c++)
+      RAMP[3 * i + c] = linearFromByte(stops[before][c] * (1 - place + before) + stops[before + 1][c] * (place - before));
   }
-  return ramp;
-})();
-const NOT_THERE = linearFromOklab(0.62, 0, 0);
-const PLAIN = linearFromOklab(0.7, -0.01, -0.02);
-
-function cssFromLinear(r, g, b) {
-  const byte = (x) => Math.round(255 * (x <= 0.0031308 ? 12.92 * x : 1.055 * x ** (1 / 2.4) - 0.055));
-  return `rgb(${byte(r)} ${byte(g)} ${byte(b)})`;
-}
-
-function rampCss(t) {
-  const i = 3 * Math.min(255, Math.max(0, Math.round(255 * t)));
-  return cssFromLinear(RAMP[i], RAMP[i + 1], RAMP[i + 2]);
 }
 
 function styleValue(name) {
