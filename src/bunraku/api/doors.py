@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def open_rig(source: str | Path) -> Rig:
-    """A rig by name or file: cube, face, figure, a .glb or .gltf file, python:module:function, recorded samples.
+    """A rig by name or file: cube, face, figure, a .glb, .gltf or .usd* file, python:module:function, recorded samples.
 
     Raises:
         BunrakuError: what does not exist or cannot be read; the message says what does.
@@ -26,10 +26,53 @@ def open_rig(source: str | Path) -> Rig:
 
 
 def load_sequence(path: str | Path) -> MeshSequence:
-    """A capture from a file, by its ending."""
-    from bunraku.formats.sequence import load_sequence as load
+    """A capture from a file by its ending, or from a folder of .obj or .ply files.
 
-    return load(path)
+    Behind a `#` stands what is meant in the file: `shot.abc#/head`, `shot.usda#/World/Head`, `rig.glb#Walk` (an
+    animation of the file, at 24 frames a second; `rig bake` makes others).
+    """
+    from bunraku.formats.sequence import load_sequence as load
+    from bunraku.formats.sequence import parted
+
+    file, inside = parted(path)
+    return _animated(file, inside) if file.suffix.lower() in _ANIMATED else load(path)
+
+
+_ANIMATED = (".glb", ".gltf")
+
+
+def _animated(file: Path, animation: str | None) -> MeshSequence:
+    """A glTF file's animation as a capture; the only one where none is named."""
+    from fractions import Fraction
+
+    from bunraku.core.errors import BunrakuError
+    from bunraku.rigs.skinned import bake, open_gltf_rig
+
+    if not file.is_file():
+        raise BunrakuError(f"{file}: no such file")
+    rig = open_gltf_rig(file)
+    names = [each.name for each in rig.animations]
+    if animation is None and len(names) != 1:
+        there = ", ".join(f"{file}#{name}" for name in names[:10]) or "none"
+        raise BunrakuError(f"{file}: has {len(names)} animations; choose one as a capture: {there}")
+    return bake(rig, animation or names[0], Fraction(24))[0]
+
+
+def capture_identity(capture: Path) -> dict[str, Any]:
+    """What artifacts record of a capture: its path and a hash over everything that it is read from."""
+    return {"path": str(capture), "sha256": capture_hash(capture)}
+
+
+def capture_hash(capture: Path) -> str:
+    """SHA-256 over the files of a capture."""
+    from bunraku.formats.sequence import parted, sequence_hash
+
+    file, _ = parted(capture)
+    if file.suffix.lower() in _ANIMATED:
+        from bunraku.rigs.open import rig_identity
+
+        return str(rig_identity(file)["sha256"])
+    return sequence_hash(capture)
 
 
 def load_curves(path: str | Path) -> Curves:

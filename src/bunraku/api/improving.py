@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bunraku.api.doors import load_sequence, loaded_model, open_rig
+from bunraku.api.doors import capture_identity, load_sequence, loaded_model, open_rig
 from bunraku.api.rigs import OPENER
 from bunraku.core.progress import Progress, silent
 
@@ -72,7 +72,7 @@ def improve(
         "align": align,
         "device": device,
         "model": {"path": str(model), "sha256": artifact.file_hash(model / artifact.MANIFEST)},
-        "capture": {"path": str(capture), "sha256": artifact.file_hash(capture)},
+        "capture": capture_identity(capture),
         "rig": rig_identity(rig),
         "samples": None if samples is None else _identity(samples),
     }

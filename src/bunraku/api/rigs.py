@@ -61,13 +61,14 @@ def describe(rig: str, *, controls: tuple[str, ...] = ()) -> dict[str, Any]:
         "differentiable": isinstance(opened, DifferentiableRig),
         "evaluations_per_second": rate,
         "animations": [animation.name for animation in getattr(opened, "animations", ())],
+        **({"about": dict(about)} if (about := getattr(opened, "about", None)) else {}),
     }
 
 
 def bake(
     rig: str, animation: str, out: Path, *, fps: Fraction = Fraction(24), overwrite: bool = False
 ) -> dict[str, Any]:
-    """A glTF rig's own animation as a mesh sequence with its true curves."""
+    """A glTF or USD rig's own animation as a mesh sequence with its true curves."""
     from bunraku.core.errors import BunrakuError
     from bunraku.formats.npz import save_npz_sequence
     from bunraku.rigs.skinned import SkinnedRig
@@ -75,7 +76,7 @@ def bake(
 
     opened = open_rig(rig)
     if not isinstance(opened, SkinnedRig):
-        raise BunrakuError(f"{rig}: has no animations of its own; only glTF files do in this version")
+        raise BunrakuError(f"{rig}: has no animations of its own; only glTF and USD files do in this version")
     if out.suffix != ".npz":
         raise BunrakuError(f"{out}: a mesh sequence is written as .npz")
     refuse_existing(out, overwrite)

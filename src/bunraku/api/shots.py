@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bunraku.api.doors import load_sequence, open_rig
+from bunraku.api.doors import capture_hash, load_sequence, open_rig
 from bunraku.api.matching import Matching
 from bunraku.api.rigs import fit, sampled_into
 from bunraku.api.told import Told
@@ -127,7 +127,7 @@ def _finished(take: Path, capture: Path, common: Mapping[str, Any]) -> dict[str,
         manifest = artifact.read_manifest(take)
         had = manifest["settings"]
         same = all(had.get(key) == value for key, value in json.loads(json.dumps(common)).items())
-        of_this = had.get("capture", {}).get("sha256") == artifact.file_hash(capture)
+        of_this = had.get("capture", {}).get("sha256") == capture_hash(capture)
         return manifest["result"] if manifest["state"] == "finished" and same and of_this else None
     return None
 

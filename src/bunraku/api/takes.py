@@ -9,9 +9,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bunraku.api.doors import load_sequence, load_take, loaded_model, open_rig, rig_source
+from bunraku.api.doors import (
+    capture_hash,
+    capture_identity,
+    load_sequence,
+    load_take,
+    loaded_model,
+    open_rig,
+    rig_source,
+)
 from bunraku.api.job import Job
-from bunraku.api.matching import C3D, Matching, check, matched, recorded
+from bunraku.api.matching import Matching, check, matched, recorded
 from bunraku.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -93,7 +101,7 @@ def invert_file(
     restrict(opened, controls)  # says what is wrong with them before anything is written
     settings = {
         **asdict(cfg),
-        "capture": {"path": str(capture), "sha256": artifact.file_hash(capture)},
+        "capture": {**capture_identity(capture), **sequence.about},
         "rig": rig_identity(rig),
         "controls": list(controls),
         "device": device,
@@ -134,8 +142,9 @@ def _read(capture: Path, rig: Rig, matching: Matching, source: str) -> tuple[Mes
 def _true_curves(capture: Path, rig: Rig, sequence: MeshSequence) -> Curves | None:
     from bunraku.core.errors import BunrakuError
     from bunraku.formats.npz import load_true_curves
+    from bunraku.formats.sequence import NUMPY
 
-    true = None if capture.suffix.lower() == C3D else load_true_curves(capture, rig.spec.names)
+    true = load_true_curves(capture, rig.spec.names) if capture.suffix.lower() in NUMPY else None
     if true is not None and true.frames != sequence.frames:
         raise BunrakuError(f"{capture}: has {sequence.frames} frames, but true curves of {true.frames}")
     return true
@@ -145,6 +154,7 @@ def evaluate(take: Path, rig: str | None = None) -> dict[str, Any]:
     """The metrics of a take, recomputed from its capture on the true rig."""
     from bunraku.core.errors import BunrakuError
     from bunraku.core.rig import restrict
+    from bunraku.formats.sequence import parted
     from bunraku.inversion.attachment import attached
     from bunraku.inversion.invert import remeasure
     from bunraku.rigs.recorded import RecordedRig
@@ -154,7 +164,7 @@ def evaluate(take: Path, rig: str | None = None) -> dict[str, Any]:
     if isinstance(opened, RecordedRig):
         opened = loaded_model(take / "model")
     capture = Path(stored.settings["capture"]["path"])
-    if not capture.exists():
+    if not parted(capture)[0].exists():
         raise BunrakuError(f"{take}: its capture {capture} is not there any more")
     matching = recorded(stored.settings)
     if matching.topology == "other":
@@ -168,11 +178,10 @@ def evaluate(take: Path, rig: str | None = None) -> dict[str, Any]:
 
 def _changes(settings: Mapping[str, Any], capture: Path, rig: str | None) -> dict[str, bool]:
     """Whether the files that a take was made from are still the same."""
-    from bunraku.core import artifact
     from bunraku.rigs.open import rig_identity
 
     source = rig or str(settings["rig"]["source"])
     return {
         "rig_changed": rig_identity(source).get("sha256") != settings["rig"].get("sha256"),
-        "capture_changed": artifact.file_hash(capture) != settings["capture"]["sha256"],
+        "capture_changed": capture_hash(capture) != settings["capture"]["sha256"],
     }

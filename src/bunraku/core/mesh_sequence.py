@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -27,6 +28,8 @@ class MeshSequence:
     """How much each vertex counts, ≥ 0; None is 1 everywhere."""
     valid: Bool[np.ndarray, "frames vertices"] | None = None
     """False where a vertex of a frame is missing; None is True everywhere."""
+    about: Mapping[str, float | str] = field(default_factory=dict[str, float | str])
+    """What the file says of its unit ("unit_m") and axes ("up_axis"), where it does; nothing is converted by it."""
 
     @property
     def frames(self) -> int:
@@ -56,6 +59,7 @@ def mesh_sequence(
     weights: np.ndarray | None = None,
     valid: np.ndarray | None = None,
     name: str = "mesh sequence",
+    about: Mapping[str, float | str] | None = None,
 ) -> MeshSequence:
     """A checked `MeshSequence` from vertices (frames, vertices, 3), faces (triangles, 3), weights (vertices,)
     and valid (frames, vertices); NaN and infinite positions become missing vertices.
@@ -92,7 +96,7 @@ def mesh_sequence(
         raise BunrakuError(f"{name}: every vertex of every frame is missing or not finite")
     all_there = bool(finite.all())
     clean = vertices if all_there else np.where(finite[..., None], vertices, 0).astype(vertices.dtype)
-    return MeshSequence(clean, triangles, rate, int(start_frame), weights, None if all_there else finite)
+    return MeshSequence(clean, triangles, rate, int(start_frame), weights, None if all_there else finite, about or {})
 
 
 def frame_rate(fps: Fraction | float | int, name: str) -> Fraction:
