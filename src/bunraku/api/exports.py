@@ -7,14 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunraku.api.doors import load_take, loaded_model, open_rig, refuse_existing, rig_source, save_curves
+from bunraku.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from bunraku.core.controls import ControlSpec
+    from bunraku.imitation.render import RenderConfig
 
 
-def export(path: Path, to: Path, *, rig: str | None = None, overwrite: bool = False) -> dict[str, Any]:
-    """A take to .csv, .json, .npz (solved mesh and curves) or .glb/.gltf (a copy of the rig's file); a model or an
-    encoder to .npz or .onnx.
+def export(
+    path: Path,
+    to: Path,
+    *,
+    rig: str | None = None,
+    pictures: RenderConfig | None = None,
+    seconds: float = 0.0,
+    sheet: int = 12,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """A take to .csv, .json, .npz (solved mesh and curves), .glb/.gltf (a copy of the rig's file) or pictures (.mp4,
+    .gif, `sheet` of them as .png); a model or an encoder to .npz or .onnx.
     """
     from bunraku.core import artifact
     from bunraku.core.errors import BunrakuError
@@ -24,6 +36,10 @@ def export(path: Path, to: Path, *, rig: str | None = None, overwrite: bool = Fa
     if kind not in writers:
         raise BunrakuError(f"{path}: is a {kind}; a take, a model or an encoder can be exported")
     refuse_existing(to, overwrite)
+    if kind == "take" and to.suffix.lower() in (".mp4", ".gif", ".png"):
+        from bunraku.api.picturing import film_take
+
+        return film_take(path, to, rig=rig, cfg=pictures, seconds=seconds, sheet=sheet, progress=progress)
     writers[kind](path, to, rig)
     return {"path": str(to), "kind": kind, "bytes": to.stat().st_size}
 
@@ -40,7 +56,7 @@ def _export_take(path: Path, to: Path, rig: str | None) -> None:
     if ending in (".csv", ".json"):
         return save_curves(take.curves, to)
     if ending not in (".npz", ".glb", ".gltf"):
-        raise BunrakuError(f"{to}: a take is written as .csv, .json, .npz, .glb or .gltf")
+        raise BunrakuError(f"{to}: a take is written as .csv, .json, .npz, .glb, .gltf, .mp4, .gif or .png")
     source = rig_source(take.settings, rig, path)
     opened = open_rig(source)
     if ending == ".npz":

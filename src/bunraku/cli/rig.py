@@ -15,6 +15,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from bunraku.cli.command import Command, Switch, patterns
 from bunraku.cli.instructions import instructions
+from bunraku.cli.pictures import PictureOptions
 from bunraku.core.progress import Progress
 
 Rate = Annotated[
@@ -181,7 +182,9 @@ def invert() -> type[Command]:
         """Control curves of a rig that reproduce a captured mesh sequence."""
 
         capture: Positional[Path]
-        """The capture: .npz or .npy with vertices (frames, vertices, 3), or markers as .c3d."""
+        """The capture: .npz or .npy with vertices (frames, vertices, 3), .abc, .usd*, a folder of .obj or .ply files,
+        an animation as file.glb#NAME, or markers as .c3d.
+        """
         rig: str
         """The rig: see `bunraku rig describe`."""
         out: Path
@@ -271,17 +274,27 @@ def export() -> type[Command]:
         """A take or a model in a format for other programs; the file's ending says which."""
 
         artifact: Positional[Path]
-        """A take (to .csv, .json, .npz, .glb), a model or an encoder (to .npz, .onnx)."""
+        """A take (to .csv, .json, .npz, .glb; pictures: .mp4, .gif, .png), a model or an encoder (to .npz, .onnx)."""
         to: Path
         """The file to write."""
         rig: str | None = None
         """The rig, where it is not the one that the take names (a python: rig runs only when named here)."""
         overwrite: Switch = False
         """Replace a file that is there."""
+        pictures: Annotated[PictureOptions, Flat] = field(default_factory=PictureOptions)
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
             from bunraku import api
 
-            return api.export(self.artifact, self.to, rig=self.rig, overwrite=self.overwrite)
+            return api.export(
+                self.artifact,
+                self.to,
+                rig=self.rig,
+                pictures=self.pictures.chosen(),
+                seconds=self.pictures.seconds,
+                sheet=self.pictures.sheet,
+                overwrite=self.overwrite,
+                progress=progress,
+            )
 
     return Export

@@ -20,7 +20,8 @@ VIEWS = {
 }
 """Azimuth and elevation [deg] beside something that faces +x."""
 _SMOOTH_S = 0.5
-_MARGIN = 1.12
+_MARGIN = 1.25
+"""Room about what is seen, the captions' strip included."""
 
 
 def angles_of(camera: str) -> tuple[float, float, float | None]:
@@ -57,11 +58,19 @@ def following_views(
     if camera in VIEWS and np.linalg.norm(travel) > 0.5:
         azimuth += math.degrees(math.atan2(travel[1], travel[0]))
     if distance is None:
-        radius = float(np.linalg.norm(points_w - path[:, None], axis=2).max())
-        half = math.radians(FOVY_DEG) / 2
-        narrow = min(half, math.atan(math.tan(half) * aspect))
-        distance = max(1e-3, radius) * _MARGIN / math.sin(narrow)
+        distance = _fitting(points_w - path[:, None], azimuth, elevation, aspect)
     return [View((float(x), float(y), float(z)), distance, azimuth, elevation) for x, y, z in path]
+
+
+def _fitting(points: Float[np.ndarray, "frames points 3"], azimuth: float, elevation: float, aspect: float) -> float:
+    """The least distance from which points about the middle of the picture are all inside it."""
+    a, e = math.radians(azimuth), math.radians(elevation)
+    ahead = np.array([math.cos(e) * math.cos(a), math.cos(e) * math.sin(a), math.sin(e)])
+    right = np.array([math.sin(a), -math.cos(a), 0.0])
+    tangent = math.tan(math.radians(FOVY_DEG) / 2) / _MARGIN
+    across = np.abs(points @ right) / (tangent * aspect)
+    along = np.abs(points @ np.cross(right, ahead)) / tangent
+    return max(1e-3, float((np.maximum(across, along) - points @ ahead).max()))
 
 
 def smoothed(path: Float[np.ndarray, "frames 3"], width: float) -> Float[np.ndarray, "frames 3"]:

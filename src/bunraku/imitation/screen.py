@@ -17,7 +17,7 @@ from bunraku.core.errors import BunrakuError
 
 PACKAGES = "libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libglx-mesa0 libgles2 libosmesa6"
 """Debian's, for a machine that has no OpenGL library."""
-LIGHT_W = np.array([0.22, 0.3, -1.0])
+LIGHT_W = np.array([-0.3, 0.35, -1.0])
 """Where the light shines to."""
 _SHADOW = (0.76, 0.77, 0.79, 1.0)
 _SHADOW_Z = 0.003

@@ -38,7 +38,7 @@ def check_video(to: Path, width: int, height: int) -> None:
 
 
 def frame_indices(to: Path, count: int, fps: float, sheet: int) -> list[int]:
-    """Which of `count` frames a file shows: all of them; at most twenty a second in a .gif; `sheet` of them in a .png."""
+    """Which of `count` frames a file shows: all; at most twenty a second in a .gif; `sheet` of them in a .png."""
     if to.suffix.lower() == ".png":
         return [int(k) for k in np.unique(np.round(np.linspace(0, count - 1, max(1, min(sheet, count)))).astype(int))]
     if to.suffix.lower() == ".gif" and fps > _GIF_FPS:
