@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -200,6 +200,7 @@ def _inverse(matrices: np.ndarray) -> np.ndarray:
     )
 
 
+@runtime_checkable
 class CharacterFile(Protocol):
     """What a file that was read says about meshes that move."""
 
