@@ -17,6 +17,8 @@ from bunraku.inversion.problem import Priors, Problem
 
 WINDOW_BYTES = 384 * 2**20  # of banded matrix and blocks held at once
 AHEAD = 64  # frames that a window looks beyond its own: further on the future has no say
+RISE = 1e-3  # of a typical frame's cost: what a frame may rise by before it is damped more
+SLOW = 1e-3  # a step that takes no more than this share off the cost is the last
 
 
 def solve_shot(
@@ -53,6 +55,13 @@ def _share(progress: Progress, first: int, last: int, frames: int) -> Progress:
 
 
 @dataclass(frozen=True, eq=False)
+class _Cost:
+    total: float
+    frame: Float[np.ndarray, "frames"]
+    """Each frame's part."""
+
+
+@dataclass(frozen=True, eq=False)
 class _Window:
     """Consecutive frames of a problem, of which the first `kept` stay as they are."""
 
@@ -62,10 +71,15 @@ class _Window:
     smooth: Float[np.ndarray, "inner controls"]
     kept: int
 
-    def cost(self, u: np.ndarray, prior: np.ndarray) -> float:
+    def cost(self, u: np.ndarray, prior: np.ndarray) -> _Cost:
         parts = self.problem.batches(np.arange(len(u)))
-        mesh = sum(float(self.problem.cost(self.frames[part], u[part], prior[part]).sum()) for part in parts)
-        return mesh + float((terms.smoothness(u, self.smooth) ** 2).sum())
+        own = np.concatenate([self.problem.cost(self.frames[part], u[part], prior[part]) for part in parts])
+        bends = (terms.smoothness(u, self.smooth).reshape(-1, u.shape[1]) ** 2).sum(axis=1)
+        total = float(own.sum() + bends.sum())
+        # A second difference is three frames' business.
+        for frame, share in enumerate((1 / 4, 1 / 2, 1 / 4)):
+            own[frame : frame + len(bends)] += share * bends
+        return _Cost(total, own)
 
     def normal(self, u: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Blocks of JᵀJ without the smoothness, and the whole gradient."""
@@ -89,26 +103,42 @@ class _Window:
 def _solve_window(
     window: _Window, u: Float[np.ndarray, "frames controls"], iterations: int, progress: Progress
 ) -> Float[np.ndarray, "frames controls"]:
-    """One damping for all frames."""
+    """Every frame has a damping of its own: a few that bend strongly must not slow down the others."""
     problem, priors = window.problem, window.priors
-    damping, step = 1e-6, 0
-    while step < iterations and damping <= 1e4:
+    damping, step, promising = np.full(len(u), 1e-6), 0, True
+    while step < iterations and promising:
         prior = priors.weights(u)
-        cost = window.cost(u, prior)
+        before = window.cost(u, prior)
         blocks, gradient = window.normal(u, prior)
-        better, delta, reached = False, np.zeros_like(u), cost
-        while not better and step < iterations and damping <= 1e4:
+        reached, better = before, False
+        while not better and step < iterations and damping.min() <= 1e4:
             progress("solve the shot", step, iterations)
             delta = _step(window, u, blocks, gradient, damping)
-            reached = window.cost(u + delta, prior)
-            step, better = step + 1, reached < cost
-            damping = max(damping / 5, 1e-9) if better else damping * 20
-        if better:
-            u = problem.inside(window.frames, u + delta)
-        if not better or cost - reached < 1e-9 * cost:
-            break
+            whole = window.cost(u + delta, prior)
+            # What rose, and by more than a typical frame's thousandth.
+            worse = whole.frame > before.frame + RISE * before.total / len(u)
+            damping = np.where(worse, np.maximum(20 * damping, 2e-3), np.maximum(damping / 5, 1e-9))
+            if not worse.any() and whole.total >= before.total:
+                damping = 100 * damping
+            tried, reached = _shortened(window, u, delta, whole, before.total, prior)
+            step, better = step + 1, reached < before.total
+            u = tried if better else u
+        promising = before.total - reached > SLOW * before.total
     progress("solve the shot", iterations, iterations)
     return u
+
+
+def _shortened(
+    window: _Window, u: np.ndarray, delta: np.ndarray, whole: _Cost, before: float, prior: np.ndarray
+) -> tuple[Float[np.ndarray, "frames controls"], float]:
+    """The longest of a step, its half and its quarter that lowers the cost: far cheaper than another matrix."""
+    tried, reached = window.problem.inside(window.frames, u + delta), whole.total
+    for share in (1 / 2, 1 / 4):
+        if reached < before:
+            break
+        tried = window.problem.inside(window.frames, u + share * delta)
+        reached = window.cost(tried, prior).total
+    return tried, reached
 
 
 def _step(
@@ -116,7 +146,7 @@ def _step(
     u: Float[np.ndarray, "frames controls"],
     blocks: Float[np.ndarray, "frames controls controls"],
     gradient: Float[np.ndarray, "frames controls"],
-    damping: float,
+    damping: Float[np.ndarray, "frames"],
 ) -> Float[np.ndarray, "frames controls"]:
     """One damped Gauss–Newton step."""
     from scipy.linalg import solveh_banded
@@ -131,10 +161,10 @@ def banded(
     blocks: Float[np.ndarray, "frames controls controls"],
     bands: Float[np.ndarray, "3 frames controls"],
     held: Bool[np.ndarray, "frames controls"],
-    damping: float,
+    damping: Float[np.ndarray, "frames"],
 ) -> Float[np.ndarray, "rows unknowns"]:
     """The shot's matrix in LAPACK's lower banded form, entry [i − j, j]: frames couple to the next two, control by
-    control. What is held is cut out and has a 1 in its place.
+    control. What is held is cut out and has a 1 in its place. Each frame has its damping.
     """
     frames, count = held.shape
     matrix = np.zeros((2 * count + 1, frames * count))
@@ -146,5 +176,6 @@ def banded(
     for apart in (0, 1, 2):
         coupling = bands[apart, : frames - apart] * (free[: frames - apart] & free[apart:])
         matrix[apart * count, : (frames - apart) * count] += coupling.ravel()
-    matrix[0] += damping * np.maximum(matrix[0], 1e-9 * strongest) + 1e-12 * strongest + held.ravel()
+    damped = np.repeat(damping, count) * np.maximum(matrix[0], 1e-9 * strongest)
+    matrix[0] += damped + 1e-12 * strongest + held.ravel()
     return matrix

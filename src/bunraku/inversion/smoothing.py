@@ -113,7 +113,9 @@ class _Part:
 
         smooth = self.inner[:, None] * weight
         bands = terms.smoothness_bands(len(self.u), smooth)
-        factor = cholesky_banded(banded(self.blocks, bands, self.held, 1e-9), lower=True, check_finite=False)
+        factor = cholesky_banded(
+            banded(self.blocks, bands, self.held, np.full(len(self.u), 1e-9)), lower=True, check_finite=False
+        )
         gradient = self.gradient + terms.smoothness_gradient(self.u, smooth)
         step = cho_solve_banded((factor, True), np.where(self.held, 0.0, -gradient).ravel(), check_finite=False)
         # Lᵀ·x = z with z from N(0, 1): x has the covariance (L·Lᵀ)⁻¹.
