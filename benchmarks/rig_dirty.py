@@ -8,7 +8,8 @@ are solved on directly. Per-frame LM and the linear solve get correspondences, a
 finds them. The published recipe's encoder (a network trained for this shot through the approximation, here with our
 training) is there for the face, where --encoder asks for it.
 
-Control errors are means over the controls that the clean mesh determines, as shares of their ranges; `information` is
+Control errors, and the roughness of what is solved less the truth, are means over the controls that the clean mesh
+determines, as shares of their ranges (of interchangeable controls the truth is one choice among many); `information` is
 what noise allows at least without knowing that curves are smooth: the Cramér–Rao bound from the Jacobian, the root of
 its mean square over the same controls, beside the root mean square error of ours; for missing frames, what a cubic
 spline through the frames that are there makes of the truth and of that bound, beside ours in the missing ones.
@@ -248,12 +249,13 @@ def row(shot: Shot, case: str, method: str, controls: np.ndarray, determined: np
     moving = (np.abs(shot.true - spec.neutral) > 0.02 * spec.range).sum(axis=1).mean()
     found = (np.abs(controls - spec.neutral) > 0.02 * spec.range).sum(axis=1).mean()
     rough = roughness(spec, shot.true)
+    wrong = (controls - shot.true) / spec.range
     return {
         "rig": shot.name,
         "case": case,
         "method": method,
         "control error": control_error(spec, controls, shot.true, determined),
-        "roughness of the error": roughness(spec, controls - shot.true),
+        "roughness of the error": float((np.diff(wrong[:, determined], n=2, axis=0) ** 2).mean()),
         "roughness / true": roughness(spec, controls) / rough,
         "active / true": float(found / moving),
         "mesh / diagonal": float(np.linalg.norm(shot.rig.evaluate(controls) - shot.mesh, axis=2).mean())
