@@ -1,5 +1,6 @@
 """UsdSkel characters beside the baselines that OpenUSD baked."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,8 @@ def SkelRoot "Root" ( prepend apiSchemas = ["SkelBindingAPI"] )
         int[] faceVertexCounts = [3]
         int[] faceVertexIndices = [0, 1, 2]
         point3f[] points = [(0, 1, 0), (0, 3, 0), (0, 4, 0)]
-        int[] primvars:skel:jointIndices = [0, 1, 1] ( elementSize = 1 interpolation = "vertex" )
-        float[] primvars:skel:jointWeights = [1, 1, 0] ( elementSize = 1 interpolation = "vertex" )
+        int[] primvars:skel:jointIndices = [0, 1, 1] ( elementSize = 1; interpolation = "vertex" )
+        float[] primvars:skel:jointWeights = [1, 1, 0] ( elementSize = 1; interpolation = "vertex" )
     }
 }
 """
@@ -100,7 +101,7 @@ def test_a_packaged_file_opens(data_dir):
 def test_joints_are_controls_and_the_skeletons_own_place_is_followed(tmp_path):
     rig = open_usd_rig(written(tmp_path / "it.usda"))
     assert [name for name in rig.spec.names if name.endswith("x")] == ["Rig.tx", "Rig.rx", "hip.rx", "knee.rx"]
-    sequence, curves = bake(rig, "Bend", 30)
+    sequence, curves = bake(rig, "Bend", Fraction(30))
     assert sequence.frames == 31
     # By hand: the skeleton starts at x = 100 and goes to 130; the knee, at height 2, turns by a right angle about z.
     # A vertex without weight follows the skeleton alone.
@@ -132,7 +133,7 @@ def test_files_that_contradict_themselves_are_refused(tmp_path, change, says):
 
 def test_a_file_without_a_bound_mesh_lists_what_it_has(tmp_path):
     path = tmp_path / "plain.usda"
-    path.write_text('#usda 1.0\ndef Mesh "Rock" { point3f[] points = [(0, 0, 0)] }\n')
+    path.write_text('#usda 1.0\ndef Mesh "Rock"\n{\n point3f[] points = [(0, 0, 0)]\n}\n')
     with pytest.raises(BunrakuError, match=r"no mesh bound to a skeleton.*/Rock"):
         read_usd(path)
     with pytest.raises(BunrakuError, match="no prim '/Nobody'"):

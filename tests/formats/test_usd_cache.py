@@ -34,7 +34,10 @@ def Xform "World"
         double3 xformOp:translate.timeSamples = {{ {first}: (10, 0, 0), {second}: (12, 0, 0) }}
         uniform token[] xformOpOrder = ["xformOp:translate"]
     }}
-    def Mesh "Floor" {{ point3f[] points = [(0, 0, 0), (9, 0, 0), (9, 9, 0)] }}
+    def Mesh "Floor"
+    {{
+        point3f[] points = [(0, 0, 0), (9, 0, 0), (9, 9, 0)]
+    }}
 }}
 """
 

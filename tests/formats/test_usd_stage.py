@@ -22,8 +22,8 @@ def inside(tmp_path):
         "#usda 1.0\n(\n subLayers = [@../secret.usda@]\n)\n",
         '#usda 1.0\ndef "A" (references = @../secret.usda@</World>) {}\n',
         '#usda 1.0\ndef "A" (payload = @{absolute}@</World>) {}\n',
-        '#usda 1.0\ndef "A" (variantSets = "v" variants = { string v = "x" })'
-        ' { variantSet "v" = { "x" (references = @../secret.usda@</World>) { } } }\n',
+        '#usda 1.0\ndef "A" (\n variantSets = "v"\n variants = {\n string v = "x"\n }\n)\n{\n'
+        ' variantSet "v" = {\n "x" (references = @../secret.usda@</World>) {\n }\n }\n}\n',
     ],
     ids=["sublayer", "reference", "payload", "variant"],
 )

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bunraku.api.doors import load_take, loaded_model, open_rig, refuse_existing, rig_source, save_curves
+from bunraku.api.doors import loaded_model, refuse_existing
+from bunraku.api.take_files import TakeFile, write_take
 from bunraku.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -22,56 +23,33 @@ def export(
     pictures: RenderConfig | None = None,
     seconds: float = 0.0,
     sheet: int = 12,
+    written: TakeFile | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """A take to .csv, .json, .npz (solved mesh and curves), .glb/.gltf (a copy of the rig's file) or pictures (.mp4,
-    .gif, `sheet` of them as .png); a model or an encoder to .npz or .onnx.
+    """A take to .csv, .json, .npz (solved mesh and curves), .anim, .usda, .glb/.gltf (copies of the rig's file) or
+    pictures (.mp4, .gif, `sheet` of them as .png); a model or an encoder to .npz or .onnx. `written` says how a take's
+    curves are.
     """
     from bunraku.core import artifact
     from bunraku.core.errors import BunrakuError
 
     kind = artifact.read_manifest(path)["kind"]
-    writers = {"take": _export_take, "model": _export_arrays, "encoder": _export_arrays}
-    if kind not in writers:
+    if kind not in ("take", "model", "encoder"):
         raise BunrakuError(f"{path}: is a {kind}; a take, a model or an encoder can be exported")
     refuse_existing(to, overwrite)
     if kind == "take" and to.suffix.lower() in (".mp4", ".gif", ".png"):
         from bunraku.api.picturing import film_take
 
         return film_take(path, to, rig=rig, cfg=pictures, seconds=seconds, sheet=sheet, progress=progress)
-    writers[kind](path, to, rig)
+    if kind == "take":
+        write_take(path, to, rig, written)
+    else:
+        _export_arrays(path, to)
     return {"path": str(to), "kind": kind, "bytes": to.stat().st_size}
 
 
-def _export_take(path: Path, to: Path, rig: str | None) -> None:
-    from bunraku.core.errors import BunrakuError
-    from bunraku.core.mesh_sequence import mesh_sequence
-    from bunraku.formats.gltf_append import append_animation
-    from bunraku.formats.npz import save_npz_sequence
-    from bunraku.rigs.skinned import SkinnedRig, keyed
-
-    take = load_take(path)
-    ending = to.suffix.lower()
-    if ending in (".csv", ".json"):
-        return save_curves(take.curves, to)
-    if ending not in (".npz", ".glb", ".gltf"):
-        raise BunrakuError(f"{to}: a take is written as .csv, .json, .npz, .glb, .gltf, .mp4, .gif or .png")
-    source = rig_source(take.settings, rig, path)
-    opened = open_rig(source)
-    if ending == ".npz":
-        mesh = opened.evaluate(take.curves.ordered_as(opened.spec))
-        solved = mesh_sequence(mesh, opened.faces, take.curves.fps, take.curves.start_frame)
-        return save_npz_sequence(to, solved, take.curves)
-    if not isinstance(opened, SkinnedRig):
-        raise BunrakuError(
-            f"{to}: only a take on a glTF rig can be written into a copy of its file; this one is on {source}"
-        )
-    return append_animation(Path(source), keyed(opened, take.curves, path.name), to)
-
-
-def _export_arrays(path: Path, to: Path, rig: str | None) -> None:
-
+def _export_arrays(path: Path, to: Path) -> None:
     import numpy as np
 
     from bunraku.core import artifact

@@ -4,7 +4,7 @@ Each function makes its command's class when it is asked for, so that the help o
 imports of another's settings. (That is also why annotations here are evaluated at once: those classes are local names.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
-from bunraku.cli.command import Command, Switch, patterns
+from bunraku.cli.command import Command, RigCommand, Switch, patterns
 from bunraku.cli.instructions import instructions
 from bunraku.cli.pictures import PictureOptions
+from bunraku.cli.report import reported
 from bunraku.core.progress import Progress
 
 Rate = Annotated[
@@ -45,15 +46,27 @@ def frame_rate(text: str) -> Fraction:
         raise ValueError(f"{text!r} is not a frame rate; expected one such as 24, 23.976 or 24000/1001") from None
 
 
+def grouped(left_out: Sequence[Mapping[str, str]]) -> dict[str, dict[str, object]]:
+    """What was left out by its reason: how many, and which first."""
+    names: dict[str, list[str]] = {}
+    for entry in left_out:
+        names.setdefault(entry["why"].partition(":")[0], []).append(entry["name"])
+    return {
+        why: {"count": len(some), "controls": ", ".join(some[:6]) + (", …" if len(some) > 6 else "")}
+        for why, some in names.items()
+    }
+
+
 def describe() -> type[Command]:
     """`bunraku rig describe`."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Describe(Command):
+    class Describe(RigCommand):
         """Controls (name, lower, upper, neutral, unit), vertices, faces, animations and evaluation speed of a rig."""
 
         rig: Positional[str]
-        """cube, face, figure, a .glb or .gltf file, python:module:function, or recorded samples (a folder or .npz)."""
+        """cube, face, figure, a .glb, .gltf, .usd or .blend file (file.blend#Object where it has several),
+        python:module:function, host:COMMAND, or recorded samples (a folder or .npz)."""
         controls: str = ""
         """Only these: names and shell patterns between commas, or a file with one on each line."""
 
@@ -66,7 +79,10 @@ def describe() -> type[Command]:
             from bunraku.cli.show import print_rows, print_values
 
             print_rows("controls", result["controls"])
-            print_values({name: value for name, value in result.items() if name != "controls"})
+            left_out = result.get("left_out", [])
+            if left_out:
+                print_rows("left out", [{"why": why, **row} for why, row in grouped(left_out).items()])
+            print_values({name: value for name, value in result.items() if name not in ("controls", "left_out")})
 
     return Describe
 
@@ -75,7 +91,7 @@ def bake() -> type[Command]:
     """`bunraku rig bake`."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Bake(Command):
+    class Bake(RigCommand):
         """A rig's own animation as a mesh sequence, with its true curves beside it (for evaluation only)."""
 
         rig: Positional[str]
@@ -102,7 +118,7 @@ def sample() -> type[Command]:
     from bunraku.inversion.draw import SampleConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Sample(Command):
+    class Sample(RigCommand):
         """Random poses of a rig and their meshes. Resumes where it was stopped, to the identical set."""
 
         rig: Positional[str]
@@ -178,7 +194,7 @@ def invert() -> type[Command]:
     from bunraku.inversion.invert import InvertConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Invert(Command):
+    class Invert(RigCommand):
         """Control curves of a rig that reproduce a captured mesh sequence."""
 
         capture: Positional[Path]
@@ -211,6 +227,8 @@ def invert() -> type[Command]:
         """A list of vertices that stand still (.json, .csv, .npy), for --stabilise; else they are found."""
         device: str = "cpu"
         """cpu, cuda, or another device of PyTorch's."""
+        report: bool = True
+        """Write report.html into the take too: a page that shows it."""
         overwrite: Switch = False
         """Replace a take that was made with other settings."""
         matching: Annotated[Matching, Flat] = field(default_factory=Matching)
@@ -227,7 +245,7 @@ def invert() -> type[Command]:
                 switch=self.switch,
                 twins=self.twins,
             )
-            return api.invert_file(
+            done = api.invert_file(
                 self.capture,
                 self.rig,
                 self.out,
@@ -242,6 +260,7 @@ def invert() -> type[Command]:
                 overwrite=self.overwrite,
                 progress=progress,
             )
+            return reported(done, self.out, self.rig) if self.report else done
 
     return Invert
 
@@ -250,7 +269,7 @@ def evaluate() -> type[Command]:
     """`bunraku rig evaluate`."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Evaluate(Command):
+    class Evaluate(RigCommand):
         """The metrics of a take, computed again on the true rig."""
 
         take: Positional[Path]
@@ -268,13 +287,16 @@ def evaluate() -> type[Command]:
 
 def export() -> type[Command]:
     """`bunraku rig export`."""
+    from bunraku.api.take_files import TakeFile
 
     @dataclass(frozen=True, kw_only=True)
     class Export(Command):
         """A take or a model in a format for other programs; the file's ending says which."""
 
         artifact: Positional[Path]
-        """A take (to .csv, .json, .npz, .glb; pictures: .mp4, .gif, .png), a model or an encoder (to .npz, .onnx)."""
+        """A take (to .csv, .json, .npz, .anim, .usda, .glb; pictures: .mp4, .gif, .png), a model or an encoder (to
+        .npz, .onnx).
+        """
         to: Path
         """The file to write."""
         rig: str | None = None
@@ -282,6 +304,7 @@ def export() -> type[Command]:
         overwrite: Switch = False
         """Replace a file that is there."""
         pictures: Annotated[PictureOptions, Flat] = field(default_factory=PictureOptions)
+        written: Annotated[TakeFile, Flat] = field(default_factory=TakeFile)
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
             from bunraku import api
@@ -290,6 +313,7 @@ def export() -> type[Command]:
                 self.artifact,
                 self.to,
                 rig=self.rig,
+                written=self.written,
                 pictures=self.pictures.chosen(),
                 seconds=self.pictures.seconds,
                 sheet=self.pictures.sheet,

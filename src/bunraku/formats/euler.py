@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from bunraku.core.rotations import matrix_from_quat, quat_multiply
+from bunraku.core.rotations import matrix_from_quat, quat_from_rotvec, quat_multiply
 
 
 def quats_from_euler(angles: Float[np.ndarray, "*batch turns"], order: str) -> Float[np.ndarray, "*batch 4"]:
@@ -38,3 +38,21 @@ def euler_from_quats(quats: Float[np.ndarray, "*batch 4"], order: str) -> Float[
     cos, sin = np.cos(a), sign * np.sin(a)
     c = np.arctan2(sign * (cos * m[..., j, i] + sin * m[..., k, i]), cos * m[..., j, j] + sin * m[..., k, j])
     return np.stack([a, b, c], axis=-1)
+
+
+def running_euler(
+    r: Float[np.ndarray, "frames 3"], before: Float[np.ndarray, "3"] | None = None
+) -> Float[np.ndarray, "frames 3"]:
+    """Angles about x, y, z in radians (x acts first: R = R_Z·R_Y·R_X) of rotation vectors, without jumps from frame to
+    frame: of the two triples that give a rotation, and their whole turns, the one nearest to the frame before (for
+    the first frame: to `before`, or 0).
+    """
+    z, y, x = np.moveaxis(euler_from_quats(quat_from_rotvec(np.asarray(r, np.float64)), "ZYX"), -1, 0)
+    first = np.stack([x, y, z], axis=1)
+    second = np.stack([x + np.pi, np.pi - y, z + np.pi], axis=1)
+    out = first.copy()
+    before = np.zeros(3) if before is None else before
+    for frame in range(len(out)):
+        both = [one - 2 * np.pi * np.rint((one - before) / (2 * np.pi)) for one in (first[frame], second[frame])]
+        before = out[frame] = min(both, key=lambda one: float(np.abs(one - before).sum()))
+    return out

@@ -47,7 +47,7 @@ def read_usd(path: Path, prim: str | None = None) -> UsdCharacter:
             supported; no bound mesh (the message lists what is there).
     """
     file = open_stage(path)
-    parts, skins = _bindings(file, prim)
+    parts, skins = bindings(file, prim)
     bones = _skeleton(file, parts, skins)
     shapes = read_shapes(file, skins)
     return UsdCharacter(
@@ -63,7 +63,7 @@ def read_usd(path: Path, prim: str | None = None) -> UsdCharacter:
     )
 
 
-def _bindings(file: UsdFile, prim: str | None) -> tuple[list[Part], list[Skin]]:
+def bindings(file: UsdFile, prim: str | None) -> tuple[list[Part], list[Skin]]:
     """Skeletons with their places in the list of all nodes, and the meshes that follow them."""
     from pxr import Usd, UsdGeom, UsdSkel
 

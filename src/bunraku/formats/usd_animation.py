@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,8 @@ class Part:
 
 def read_animations(file: UsdFile, parts: Sequence[Part], shapes: Shapes, bones: Skeleton) -> tuple[Animation, ...]:
     """What the stage plays (one animation, named by its SkelAnimation where there is one only, else by the file), then
-    SkelAnimations that no skeleton is bound to and whose joints one skeleton has. Time 0 is the stage's start.
+    SkelAnimations that no skeleton is bound to and whose joints one skeleton has. Time 0 is the stage's start; of an
+    animation that the stage does not play, its own first sample.
 
     Raises:
         BunrakuError: values that do not fit the joints, are not finite, or move a sheared rest transform.
@@ -95,10 +97,15 @@ def read_animations(file: UsdFile, parts: Sequence[Part], shapes: Shapes, bones:
         if prim.IsA(UsdSkel.Animation) and prim not in [own for _, own in bound]:
             joints = {str(joint) for joint in UsdSkel.Animation(prim).GetJointsAttr().Get() or []}
             fits = [part for part in parts if joints and joints <= set(part.joints)]
-            channels = _channels(file, prim, fits[0], shapes, bones) if len(fits) == 1 else []
+            channels = _from_zero(_channels(file, prim, fits[0], shapes, bones)) if len(fits) == 1 else []
             found += [(prim.GetName(), channels)] if channels else []
     names = unique_names([name for name, _ in found])
     return tuple(Animation(name, tuple(channels)) for name, (_, channels) in zip(names, found, strict=True))
+
+
+def _from_zero(channels: list[Channel]) -> list[Channel]:
+    start = min((float(channel.times_s[0]) for channel in channels), default=0.0)
+    return [replace(channel, times_s=channel.times_s - start) for channel in channels]
 
 
 def _channels(file: UsdFile, prim: Any, part: Part, shapes: Shapes, bones: Skeleton) -> list[Channel]:

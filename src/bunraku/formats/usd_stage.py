@@ -110,7 +110,7 @@ def refused(path: Path) -> Generator[None]:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    said = re.search(r"'((?:[^']|'(?! ))+)'\s*$", text)  # the library's own remark stands last, behind its source lines
+    said = re.search(r" at line \d+ in file \S+ : '(.*?)'(?:\s*Error in|\s*$)", text)  # without the library's own lines
     return (said.group(1) if said else text)[:160]
 
 

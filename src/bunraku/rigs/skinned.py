@@ -293,7 +293,7 @@ def bake(rig: SkinnedRig, animation: str, fps: Fraction) -> tuple[MeshSequence, 
         raise unknown_name("animation", animation, names, "this rig has")
     chosen = rig.animations[names.index(animation)]
     # The last key belongs to the animation: rounding must not drop its frame.
-    frames = int(np.floor(chosen.duration_s * float(fps) + 1e-6)) + 1
+    frames = max(0, int(np.floor(chosen.duration_s * float(fps) + 1e-6))) + 1
     nodes, morphs = node_curves(chosen, rig.character, np.arange(frames) / float(fps))
     values = np.concatenate([nodes.reshape(frames, -1), morphs], axis=1)[:, rig.slots]
     sequence = mesh_sequence(rig.evaluate(values), rig.faces, fps, name=f"animation {animation!r}")
