@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "api": {"core", "formats", "compute", "rigs", "motion", "inversion", "imitation", "mimic", "report", "viewer"},
     "mimic": {"core", "formats", "compute", "motion", "imitation", "player", "report"},
     "player": set(),
-    "demo": {"core", "api", "mimic", "formats", "compute", "rigs", "inversion"},
+    "demo": {"core", "api", "mimic", "formats", "compute", "rigs", "inversion", "report"},
     "cli": {"core", "api", "mimic", "demo", "formats", "compute", "rigs", "inversion", "imitation", "report", "viewer"},
     "": {"core", "api"},
 }

@@ -13,6 +13,7 @@ RESULT = {
         {"controller": "learned", "normalized_return": 0.98, "standing": 1.0, "samples": 6144, "cpu_seconds": 2.0}
     ],
     "files": {"cube curves": "there/cube/curves.csv"},
+    "report": "there/report.html",
     "wall_seconds": 20.0,
     "out": "there",
 }
@@ -38,7 +39,7 @@ def test_it_shows_tables_and_ends_with_the_folder(run, asked):
     assert "0.000314" in ended.out
     assert "stored" in ended.out
     assert "not run here" in ended.out
-    assert ended.out.splitlines()[-1] == "Everything is in there"
+    assert ended.out.splitlines()[-2:] == ["Everything is in there; to look at it, open", "there/report.html"]
 
 
 def test_its_json_is_one_object(run, asked):
@@ -53,3 +54,12 @@ def test_a_folder_of_something_else_is_refused_in_one_line(run, tmp_path):
     assert ended.status == 2
     assert len(ended.err.splitlines()) == 1
     assert (tmp_path / "holiday.txt").read_text() == "hello"
+
+
+def test_its_report_is_opened_on_request(run, asked, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert run("demo", "--out", "there").status == 0
+    assert opened == []
+    assert run("demo", "--out", "there", "--open").status == 0
+    assert opened == [Path("there/report.html").resolve().as_uri()]

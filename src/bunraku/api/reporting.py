@@ -119,7 +119,7 @@ def take_report(folder: Path, rig: str | None = None, name: str = "", progress: 
         except BunrakuError as error:
             notes.append(f"The meshes are not shown: {error}")
     return TakeReport(
-        name=name or folder.resolve().name,
+        name=name or _named(folder),
         rig=Path(source).name,
         capture=capture.name,
         curves=stored.curves,
@@ -157,9 +157,12 @@ def run_report(folder: Path, evaluation: Mapping[str, Any] | None = None, name: 
     except BunrakuError as error:
         notes.append(f"The character is not shown: {error}")
     result = {**figures.pop("result"), **(evaluation or {})}
-    return RunReport(
-        name=name or folder.resolve().name, result=result, playback=playback, notes=tuple(notes), **figures
-    )
+    return RunReport(name=name or _named(folder), result=result, playback=playback, notes=tuple(notes), **figures)
+
+
+def _named(folder: Path) -> str:
+    """A folder and the one that it is in: takes are often called take."""
+    return "/".join(folder.resolve().parts[-2:]).lstrip("/")
 
 
 def _opened(source: str, folder: Path) -> Rig:
@@ -287,7 +290,7 @@ def _in_rig_space(sequence: Any, take: Take) -> Any:
 def _unit(rig: Rig | None) -> str:
     """The rig's length unit, where its controls tell."""
     units = () if rig is None else rig.spec.units
-    return next((unit for unit in units if unit in ("m", "cm", "mm")), "units of the rig")
+    return next((unit for unit in units if unit in ("m", "cm", "mm")), "rig units")
 
 
 def _keys(folder: Path, take: Take, notes: list[str]) -> Any:

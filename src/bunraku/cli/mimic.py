@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from bunraku.cli.command import Command, Switch
 from bunraku.cli.pictures import PictureOptions
+from bunraku.cli.report import reported
 from bunraku.core.progress import Progress
 
 Algorithm = Literal["ppo", "awr"]
@@ -52,13 +53,15 @@ def train() -> type[Command]:
         """Cores to work on; changes nothing but the time."""
         tensorboard: Switch = False
         """Write an event file for TensorBoard too."""
+        report: bool = True
+        """Write report.html into the run too: a page that shows it."""
         overwrite: Switch = False
         """Replace a run that was made with other settings."""
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
             from bunraku import mimic
 
-            return mimic.train(
+            done = mimic.train(
                 self.character,
                 self.out,
                 clip=self.clip,
@@ -73,6 +76,7 @@ def train() -> type[Command]:
                 overwrite=self.overwrite,
                 progress=progress,
             )
+            return reported(done, self.out) if self.report else done
 
     return Train
 
@@ -98,11 +102,13 @@ def evaluate() -> type[Command]:
         """Of the starts."""
         pushes: bool = True
         """Also find the largest push that is survived."""
+        report: bool = True
+        """Write what was found into the run's report.html too."""
 
         def run(self, progress: Progress) -> Mapping[str, Any]:
             from bunraku import mimic
 
-            return mimic.evaluate(
+            done = mimic.evaluate(
                 self.run_folder,
                 episodes=self.episodes,
                 episode_s=self.episode_s,
@@ -111,6 +117,7 @@ def evaluate() -> type[Command]:
                 seed=self.seed,
                 push=self.pushes,
             )
+            return reported(done, self.run_folder, evaluation=done) if self.report else done
 
         def show(self, result: Mapping[str, Any]) -> None:
             from bunraku.cli.show import print_rows, print_values

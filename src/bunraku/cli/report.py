@@ -45,3 +45,12 @@ def open_page(file: Path) -> None:
     import webbrowser
 
     webbrowser.open(file.resolve().as_uri())
+
+
+def reported(
+    result: Mapping[str, Any], folder: Path, rig: str | None = None, evaluation: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A command's result, and beside it the page that tells of it (None: it could not be made, which was said)."""
+    from bunraku import api
+
+    return {**result, "report": api.report_beside(folder, rig=rig, evaluation=evaluation)}

@@ -290,7 +290,7 @@ def export() -> type[Command]:
     from bunraku.api.take_files import TakeFile
 
     @dataclass(frozen=True, kw_only=True)
-    class Export(Command):
+    class Export(RigCommand):
         """A take or a model in a format for other programs; the file's ending says which."""
 
         artifact: Positional[Path]

@@ -20,7 +20,7 @@ _TRAINING = 256
 """Frames that the first shapes are made of; more are added wherever these do not suffice."""
 _TRAINING_NUMBERS = 20_000_000
 _CHUNK = 64
-_STEP_SHARE = 0.15
+_STEP_SHARE = 0.08
 """The quantisation's step as a share of the tolerance."""
 _TOP = 32767
 

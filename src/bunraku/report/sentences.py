@@ -29,7 +29,7 @@ def number(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share of 1 in percent."""
-    return f"{number(100 * share)} %"
+    return f"{number(100 * share)}\u00a0%"
 
 
 def short(name: str) -> str:
@@ -64,7 +64,20 @@ def said_of_take(report: TakeReport) -> Said:
     where = f"Worst in frame {worst + report.curves.start_frame:,} (mean {number(float(report.frame_error[worst]))})."
     if largest is not None:
         where = f"The largest single distance is {number(largest)} {report.unit}. " + where
-    return {"verdict": verdict, "what": what, "where": where + _trouble(metrics, controls)}
+    return {
+        "verdict": verdict,
+        "what": what,
+        "where": where + _noise(metrics, mean, report.unit) + _trouble(metrics, controls),
+    }
+
+
+def _noise(metrics: Mapping[str, Any], mean: float, unit: str) -> str:
+    """How much of the distance noise alone would make: its mean length in three dimensions is 1.596 deviations."""
+    sigma = metrics.get("noise")
+    if not isinstance(sigma, float) or 1.596 * sigma < 0.5 * mean or mean == 0:
+        return ""
+    expected = number(1.596 * sigma)
+    return f" The capture flickers by itself: noise like that alone would put points {expected} {unit} off."
 
 
 def _trouble(metrics: Mapping[str, Any], controls: int) -> str:
@@ -97,9 +110,9 @@ def said_of_run(report: RunReport) -> Said:
     verdict = f"The policy reaches {reached:.3f} of the return (1 is perfect)"
     if best is not None:
         name = next(row["controller"] for row in others if row["normalized_return"] == best)
-        verdict += f"; {name}, the best that does not learn, {best:.3f}"
+        verdict += f"; without learning it would be {best:.3f} ({name})"
     if report.paper is not None:
-        verdict += f"; the paper {report.paper[1]:.3f} with {report.paper[0]:g} M samples"
+        verdict += f"; the paper has {report.paper[1]:.3f} with {report.paper[0]:g} M samples"
     whole = result.get("full_episodes")
     where = "" if whole is None else f"{percent(whole)} of the episodes last to their end"
     if whole is not None and whole < 1 and result.get("mean_episode_s") is not None:

@@ -97,10 +97,9 @@ class Chart {
     if (spec.top !== undefined) take(spec.top);
     if (low === Infinity) [low, high] = [0, 1];
     if (high - low < 1e-12 * Math.max(1, Math.abs(high))) [low, high] = spec.zero ? [0, Math.max(high, 1e-12)] : [low - 0.5, high + 0.5];
-    if (spec.slim) {
-      const pad = 0.06 * (high - low);
-      [low, high] = [low - pad, high + pad];
-    }
+    const pad = 0.06 * (high - low);
+    if (spec.slim) [low, high] = [low - pad, high + pad];
+    else if (spec.top === undefined) high += pad;
     return [low, high];
   }
 
@@ -158,6 +157,7 @@ class Chart {
       const upper = Math.max(ceiling, Math.min(floor, Y(spec.band[1])));
       g.fillRect(this.left, upper, width - this.left - this.right, Math.max(0, Math.min(floor, Y(spec.band[0])) - upper));
     }
+    let placed = [];
     for (const level of spec.levels || []) {
       if (level.y === null || level.y < bottom || level.y > top) continue;
       g.strokeStyle = styleValue(level.colour || "--faint");
@@ -167,16 +167,23 @@ class Chart {
       g.lineTo(width - this.right, Y(level.y));
       g.stroke();
       g.setLineDash([]);
-      if (level.name && !spec.slim) {
-        g.fillStyle = styleValue(level.colour || "--faint");
-        g.textAlign = "right";
-        g.textBaseline = "alphabetic";
-        const below = Y(level.y) < ceiling + 14 || level.below;
-        g.fillText(level.name, width - this.right - 2, Y(level.y) + (below ? 12 : -4));
-      }
+      if (level.name && !spec.slim) placed = this.nameLevel(g, level, Y(level.y), width, ceiling, placed);
     }
     for (const s of spec.series) this.line(g, s, X, Y, width);
     this.place();
+  }
+
+  /** The name of a level at the right, further left where another one is in its way. */
+  nameLevel(g, level, y, width, ceiling, placed) {
+    const own = g.measureText(level.name).width;
+    const down = y < ceiling + 14 ? y + 12 : y - 4;
+    let right = width - this.right - 2;
+    for (const other of placed) if (Math.abs(other.down - down) < 13) right = Math.min(right, other.left - 14);
+    g.fillStyle = styleValue(level.colour || "--faint");
+    g.textAlign = "right";
+    g.textBaseline = "alphabetic";
+    g.fillText(level.name, right, down);
+    return [...placed, { down, left: right - own }];
   }
 
   /** Of more points than pixels the least and the greatest of each column are drawn. */

@@ -97,8 +97,9 @@ class RunPart {
       mesh.frustumCulled = false;
       return mesh;
     };
-    const solid = new THREE.MeshLambertMaterial({ color: 0x4678be });
-    const ghost = new THREE.MeshLambertMaterial({ color: 0xe1a550, transparent: true, opacity: 0.4, depthWrite: false });
+    const solid = new THREE.MeshLambertMaterial({ color: 0x3f7fd6 });
+    const ghost = new THREE.MeshLambertMaterial({ color: 0xe1a550, transparent: true, opacity: 0.45, depthWrite: false,
+      polygonOffset: true, polygonOffsetFactor: 4, polygonOffsetUnits: 4 });
     let reach = 0;
     this.bodies = part.playback.bodies.map(({ body }) => {
       const found = { body, own: make(`body${body}`, solid), ghost: part.playback.ghost ? make(`body${body}`, ghost) : null };
@@ -110,10 +111,10 @@ class RunPart {
         reach = Math.max(reach, Math.hypot(p[i], p[i + 1], p[i + 2]) + Math.hypot(...[0, 1, 2].map((a) => arrays.pos.data[origin + a] - arrays.pos.data[a])));
       return found;
     });
-    const grid = new THREE.GridHelper(40, 40, 0x888888, 0x888888);
+    const grid = (this.grid = new THREE.GridHelper(10, 20, 0x888888, 0x888888));
     grid.rotation.x = Math.PI / 2;
     grid.material.transparent = true;
-    grid.material.opacity = 0.3;
+    grid.material.opacity = 0.35;
     this.ground.add(grid);
     stage.frame(this.centre(0), 1.15 * reach);
     stage.show([{ name: part.playback.ghost ? "simulated, with its reference" : "simulated", groups: [this.own, this.ghosts, this.ground] }]);
@@ -149,6 +150,8 @@ class RunPart {
       if (ghost) put(ghost, this.arrays.ghost_pos, this.arrays.ghost_quat, body);
     }
     const centre = this.centre(frame);
+    // The ground goes along by whole squares, so that it seems to stay.
+    this.grid.position.set(Math.round(2 * centre.x) / 2, Math.round(2 * centre.y) / 2, 0);
     centre.z = this.stage.controls.target.z;
     this.stage.follow(centre);
     this.stage.ask();
@@ -159,7 +162,7 @@ class RunPart {
     const h = part.history;
     if (!h.samples.length) return null;
     const others = (part.result.controllers || []).filter((row) => !String(row.controller).startsWith("policy"));
-    const levels = others.map((row, i) => ({ name: row.controller, y: row.normalized_return, colour: "--series-2", below: i % 2 === 1 }));
+    const levels = others.map((row) => ({ name: row.controller, y: row.normalized_return, colour: "--series-2" }));
     if (part.paper) levels.push({ name: `paper, ${part.paper[0]} M samples`, y: part.paper[1], colour: "--series-4" });
     const chart = new Chart({ label: "Return while training", height: 230, x: h.samples, zero: true, top: 1, levels, noLegend: true,
       series: [{ name: "return", y: h.return, width: 2 }], xText: (x) => `${numberText(x)} samples`, xTick: numberText });

@@ -123,7 +123,8 @@ class Surface {
     this.geometry = new THREE.BufferGeometry();
     const attribute = (array) => new THREE.BufferAttribute(array, 3).setUsage(THREE.DynamicDrawUsage);
     this.geometry.setAttribute("position", attribute(this.positions));
-    const shared = { vertexColors: !colour, transparent: opacity < 1, opacity, depthWrite: opacity === 1 };
+    const shared = { vertexColors: !colour, transparent: opacity < 1, opacity, depthWrite: opacity === 1,
+      polygonOffset: opacity < 1, polygonOffsetFactor: 2, polygonOffsetUnits: 2 };
     if (faces && faces.length) {
       this.geometry.setAttribute("normal", attribute(this.normals));
       this.geometry.setIndex(new THREE.BufferAttribute(faces, 1));

@@ -153,7 +153,7 @@ class TakePart {
       high[i % 3] = Math.max(high[i % 3], centre[i]);
     }
     const travel = Math.hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]);
-    this.travels = travel > this.part.film.diagonal;
+    this.travels = travel > 0.4 * this.part.film.diagonal;
     const out = new Float32Array(this.solved.size);
     const middle = new THREE.Vector3((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2);
     let radius = 0;
@@ -330,9 +330,10 @@ class TakePart {
       if (after) after();
       if (this.stage) this.stage.element.scrollIntoView({ block: "nearest" });
     } });
+    const largest = arrays.frame_max ? { largest: "largest" } : {};
     const frames = part.worst_frames.map((row) => ({ frame: jump(row + this.start), mean: arrays.frame_mean.data[row],
-      largest: arrays.frame_max ? arrays.frame_max.data[row] : null }));
-    const titles = { point: "point", mean: "mean", largest: "largest" };
+      ...(arrays.frame_max ? { largest: arrays.frame_max.data[row] } : {}) }));
+    const titles = { point: "point", mean: "mean", ...largest };
     const points = part.worst_points.map((row) => {
       const at = row.worst_frame === null ? this.transport.frame + this.start : row.worst_frame;
       const pin = () => this.pinPoint(row.vertex);
@@ -354,7 +355,7 @@ class TakePart {
       return found;
     });
     return el("section", { class: "block" }, el("h2", { text: "Where it is wrong" }), el("div", { class: "columns" },
-      table(frames, { frame: "frame", mean: `mean, ${part.unit}`, largest: "largest" }, { caption: "Worst frames" }),
+      table(frames, { frame: "frame", mean: `mean, ${part.unit}`, ...largest }, { caption: "Worst frames" }),
       table(points, titles, { caption: "Worst points of the mesh, over the whole shot" })));
   }
 
@@ -389,7 +390,7 @@ class TakePart {
         watcher.unobserve(entry.target);
         entry.target.make();
       }
-    });
+    }, { rootMargin: "600px" });
     const card = (c) => {
       const host = el("div", { class: "slot" });
       host.make = () => {

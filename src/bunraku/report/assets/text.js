@@ -20,18 +20,18 @@ function numberText(value) {
   const size = Math.abs(value);
   if (size === 0) return "0";
   if (size >= 1e9 || size < 1e-4) return value.toExponential(1).replace("e+", "e");
-  if (size >= 1e6) return `${+(value / 1e6).toPrecision(3)} M`;
-  if (size >= 1e4) return `${+(value / 1e3).toPrecision(3)} k`;
+  if (size >= 1e6) return `${+(value / 1e6).toPrecision(3)}\u00a0M`;
+  if (size >= 1e4) return `${+(value / 1e3).toPrecision(3)}\u00a0k`;
   return String(+value.toPrecision(3));
 }
 
 function percentText(share) {
-  return share === null || share === undefined ? "–" : `${numberText(100 * share)} %`;
+  return share === null || share === undefined ? "–" : `${numberText(100 * share)}\u00a0%`;
 }
 
 function secondsText(seconds) {
-  if (seconds < 99.5) return `${+seconds.toPrecision(3)} s`;
-  return seconds < 5970 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+  if (seconds < 99.5) return `${+seconds.toPrecision(3)}\u00a0s`;
+  return seconds < 5970 ? `${Math.round(seconds / 60)}\u00a0min` : `${(seconds / 3600).toFixed(1)}\u00a0h`;
 }
 
 /** Any value of a settings tree as text. */
