@@ -14,6 +14,9 @@ from bunraku.api.doors import load_take as load_take
 from bunraku.api.doors import open_rig as open_rig
 from bunraku.api.doors import save_curves as save_curves
 from bunraku.api.exports import export as export
+from bunraku.api.hosts import find_blender as find_blender
+from bunraku.api.hosts import install_blender as install_blender
+from bunraku.api.hosts import using_blender as using_blender
 from bunraku.api.improving import improve as improve
 from bunraku.api.reporting import report as report
 from bunraku.api.reporting import report_beside as report_beside
@@ -26,3 +29,4 @@ from bunraku.api.streaming import stream as stream
 from bunraku.api.takes import evaluate as evaluate
 from bunraku.api.takes import invert as invert
 from bunraku.api.takes import invert_file as invert_file
+from bunraku.api.viewing import view as view

@@ -44,11 +44,12 @@ def describe(rig: str, *, controls: tuple[str, ...] = ()) -> dict[str, Any]:
         restrict(opened, controls)
     rate: float | None = None
     try:
-        pose = spec.neutral[None]
-        opened.evaluate(pose)
+        # A program that sees that nothing has changed evaluates nothing: the pose changes each time.
+        poses = np.clip(spec.neutral + np.outer([0.0, 0.1], spec.range), spec.lower, spec.upper)
+        opened.evaluate(poses)
         started, asked = time.perf_counter(), 0
         while time.perf_counter() - started < 0.2:
-            opened.evaluate(pose)
+            opened.evaluate(poses[asked % 2][None])
             asked += 1
         rate = asked / (time.perf_counter() - started)
     except BunrakuError:
@@ -62,7 +63,18 @@ def describe(rig: str, *, controls: tuple[str, ...] = ()) -> dict[str, Any]:
         "evaluations_per_second": rate,
         "animations": [animation.name for animation in getattr(opened, "animations", ())],
         **({"about": dict(about)} if (about := getattr(opened, "about", None)) else {}),
+        **_said_by_host(opened),
     }
+
+
+def _said_by_host(rig: Rig) -> dict[str, Any]:
+    """What a rig in another program says besides: what could be turned and is no control, and why."""
+    from bunraku.rigs.host import HostRig
+
+    if not isinstance(rig, HostRig):
+        return {}
+    about = rig.description
+    return {"program": about.program, **about.more, "left_out": [asdict(entry) for entry in about.left_out]}
 
 
 def bake(

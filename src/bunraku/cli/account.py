@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from bunraku.cli.command import Command
+from bunraku.cli.command import Command, RigCommand
 from bunraku.core.progress import Progress
 
 LISTED = 12  # names in a line; the JSON has all
@@ -21,7 +21,7 @@ def account() -> type[Command]:
     from bunraku.inversion.account import AccountConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Account(Command):
+    class Account(RigCommand):
         """Which controls the capture does not see, which can be traded for others, and where the error comes from."""
 
         take: Positional[Path]

@@ -38,6 +38,10 @@ class Command(ABC):
     def run(self, progress: Progress) -> Mapping[str, Any]:
         """Do it; the result is JSON-able."""
 
+    def around(self) -> contextlib.AbstractContextManager[None]:
+        """What holds while it runs."""
+        return contextlib.nullcontext()
+
     def show(self, result: Mapping[str, Any]) -> None:
         """Print the result for people."""
         from bunraku.cli.show import print_values
@@ -49,6 +53,22 @@ class Command(ABC):
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class RigCommand(Command):
+    """The options of every command that opens a rig."""
+
+    allow_scripts: Switch = False
+    """Let a .blend file run the scripts it holds: code of whoever made it. Off, drivers that need them are named."""
+    blender: str | None = None
+    """A Blender program to open .blend files with, instead of the one that `bunraku host install blender` made."""
+
+    def around(self) -> contextlib.AbstractContextManager[None]:
+        """Blender files are opened as the options say."""
+        from bunraku.rigs.blender import using
+
+        return using(allow_scripts=self.allow_scripts, blender=self.blender)
+
+
 Kind = TypeVar("Kind", bound=Command)
 
 
@@ -56,7 +76,7 @@ def run(command: Command) -> None:
     """Run a command with progress on standard error and its result on standard output."""
     from bunraku.cli.show import strict_json
 
-    with Reporter() as progress:
+    with Reporter() as progress, command.around():
         result = command.run(progress)
     try:
         if command.json:

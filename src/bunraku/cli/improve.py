@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from bunraku.cli.command import Command, Switch
+from bunraku.cli.command import Command, RigCommand, Switch
 from bunraku.core.progress import Progress
 
 
@@ -20,7 +20,7 @@ def improve() -> type[Command]:
     from bunraku.inversion.solve import SolveConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Improve(Command):
+    class Improve(RigCommand):
         """A model made better around a shot: the true rig is sampled where the model is weak. Resumes."""
 
         model: Positional[Path]

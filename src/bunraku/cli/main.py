@@ -14,6 +14,7 @@ from bunraku.core.errors import BunrakuError
 
 # Command words, the function that gives its class (imported only when it is asked for), and the line of the overview.
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
+    ("view",): ("bunraku.cli.view:view", "a rig, mesh, take, clip or run in the browser, live"),
     ("demo",): ("bunraku.cli.demo:demo", "invert a cube and a character, teach a bop bag to stand"),
     ("rig", "describe"): ("bunraku.cli.rig:describe", "controls, mesh size, animations and speed of a rig"),
     ("rig", "bake"): ("bunraku.cli.rig:bake", "a rig's own animation as a mesh sequence"),
@@ -29,6 +30,10 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("rig", "simplify"): ("bunraku.cli.simplify:simplify", "a take's curves as few keys that an artist can edit"),
     ("clip", "check"): ("bunraku.cli.clip:check", "what is wrong with a clip, and what mending would do about it"),
     ("clip", "convert"): ("bunraku.cli.clip:convert", "a clip in another format, mended, on another character"),
+    ("host", "install"): (
+        "bunraku.cli.host:install",
+        "a Blender that runs rigs, in an environment of its own",
+    ),
     ("mimic", "train"): ("bunraku.cli.mimic:train", "a simulated character learns to imitate a pose or a clip"),
     ("mimic", "evaluate"): ("bunraku.cli.mimic:evaluate", "how well it does, and which pushes it survives"),
     ("mimic", "export"): ("bunraku.cli.mimic:export", "a policy or its motion in a format for other programs"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from bunraku.cli.command import Command, Switch, patterns
+from bunraku.cli.command import Command, RigCommand, Switch, patterns
 from bunraku.cli.instructions import instructions
 from bunraku.core.progress import Progress
 
@@ -45,7 +45,7 @@ def invert_many() -> type[Command]:
     from bunraku.inversion.invert import InvertConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class InvertMany(Command):
+    class InvertMany(RigCommand):
         """Control curves for many captures of one rig: one approximation for all, a take for each, a table of all.
 
         The same command again goes on where it was stopped, and with more captures adds theirs. Shots that fail do not

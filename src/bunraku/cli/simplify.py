@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from bunraku.cli.command import Command, Switch
+from bunraku.cli.command import Command, RigCommand, Switch
 from bunraku.core.progress import Progress
 
 
@@ -19,7 +19,7 @@ def simplify() -> type[Command]:
     from bunraku.inversion.simplify import SimplifyConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Simplify(Command):
+    class Simplify(RigCommand):
         """A take's curves as few keys with tangents, whose mesh stays within a tolerance: keys.json and keys.csv."""
 
         take: Positional[Path]

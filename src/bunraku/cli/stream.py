@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from bunraku.api.streaming import QueueConfig, Residual
-from bunraku.cli.command import Command, Switch, patterns
+from bunraku.cli.command import Command, RigCommand, Switch, patterns
 from bunraku.cli.instructions import instructions
 from bunraku.cli.rig import Rate
 from bunraku.core.progress import Progress
@@ -22,7 +22,7 @@ def stream() -> type[Command]:
     from bunraku.inversion.stream import StreamConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class StreamFrames(Command):
+    class StreamFrames(RigCommand):
         """Solve frames as they come, from standard input or from a socket of this machine; lines of JSON come back.
 
         docs/stream.md has the framing. What was counted follows at the end: with --json as the last line on standard

@@ -15,7 +15,7 @@ from bunraku.core.rig import Rig
 BUILT_IN = ("cube", "cube:published", "face", "figure")
 FORMS = (
     *BUILT_IN,
-    "a .glb, .gltf or .usd* file",
+    "a .glb, .gltf, .usd* or .blend file (.blend#Object where it has several)",
     "python:module:function",
     "host:COMMAND",
     "recorded samples (a folder or .npz)",
@@ -23,15 +23,14 @@ FORMS = (
 
 _GLTF = (".glb", ".gltf")
 _USD = (".usd", ".usda", ".usdc", ".usdz")
-_LATER = (".blend",)
+_BLEND = ".blend"
 
 
 def open_rig(source: str | Path) -> Rig:
     """The rig that `source` names: one of `FORMS`. A `python:` rig is code that runs: only pass on what the user named.
 
     Raises:
-        BunrakuError: nothing of that name (the message lists what there is), a format that this version does not read,
-            or what the reader of the format refuses.
+        BunrakuError: nothing of that name (the message lists what there is), or what the reader of the format refuses.
     """
     name = str(source)
     if name in BUILT_IN:
@@ -53,6 +52,10 @@ def open_rig(source: str | Path) -> Rig:
         from bunraku.rigs.skinned import open_usd_rig
 
         return cast(Rig, open_usd_rig(path, _inside(name, path)))  # as above
+    if path.suffix.lower() == _BLEND:
+        from bunraku.rigs.blender import open_blend_rig
+
+        return cast(Rig, open_blend_rig(name))  # as above
     from bunraku.rigs.recorded import open_recorded_rig
 
     return open_recorded_rig(path)
@@ -74,6 +77,10 @@ def rig_identity(source: str | Path) -> dict[str, Any]:
         return {"source": name, "sha256": None}
     path = _existing(name)
     ending = path.suffix.lower()
+    if ending == _BLEND:
+        from bunraku.rigs.blender import blend_identity
+
+        return blend_identity(name)
     if ending in _USD:
         from bunraku.formats.usd_stage import usd_hash
 
@@ -98,11 +105,9 @@ def _built_in(name: str) -> Rig:
 def _existing(name: str) -> Path:
     path = Path(name.partition("#")[0]) if "#" in name and not Path(name).exists() else Path(name)
     suffix = path.suffix.lower()
-    if suffix in _LATER:
-        raise BunrakuError(f"{name}: this version does not read {suffix} rigs yet; it reads {', '.join(FORMS)}")
     if not path.exists():
         raise BunrakuError(f"no rig {name!r}{_near(name, path)}; a rig is one of: {', '.join(FORMS)}")
-    if path.is_file() and suffix not in (*_GLTF, *_USD, ".npz"):
+    if path.is_file() and suffix not in (*_GLTF, *_USD, _BLEND, ".npz"):
         raise BunrakuError(f"{name}: is not a rig's file; a rig is one of: {', '.join(FORMS)}")
     return path
 
@@ -118,7 +123,7 @@ def _near(name: str, path: Path) -> str:
         there += [
             str(file)
             for file in path.parent.iterdir()
-            if file.is_dir() or file.suffix.lower() in (*_GLTF, *_USD, ".npz")
+            if file.is_dir() or file.suffix.lower() in (*_GLTF, *_USD, _BLEND, ".npz")
         ]
     near = difflib.get_close_matches(name, there, 3)
     return f"; did you mean {' or '.join(near)}?" if near else ""
