@@ -87,3 +87,15 @@ def test_a_bad_capture_is_refused_by_name(changes, message):
 )
 def test_frame_rates_are_exact(written, meant):
     assert frame_rate(written, "shot") == meant
+
+
+def test_a_frame_of_no_confidence_is_missing_and_confidence_is_checked():
+    sequence = mesh_sequence(np.zeros((3, 2, 3)), confidence=np.array([1.0, 0.0, 0.5]))
+    assert sequence.valid is not None
+    assert sequence.valid.tolist() == [[True, True], [False, False], [True, True]]
+    assert sequence.confidence is not None
+    assert sequence.confidence.tolist() == [1.0, 1.0, 0.5]
+    with pytest.raises(BunrakuError, match=r"walk: confidence has shape \(2,\); expected \(3,\)"):
+        mesh_sequence(np.zeros((3, 2, 3)), name="walk", confidence=np.ones(2))
+    with pytest.raises(BunrakuError, match="confidence must be finite and not negative"):
+        mesh_sequence(np.zeros((3, 2, 3)), confidence=np.array([1.0, np.nan, 1.0]))

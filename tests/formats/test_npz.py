@@ -33,11 +33,12 @@ def test_a_sequence_reads_back_as_it_was_written(tmp_path, dtype):
         Fraction(24000, 1001),
         1001,
         np.arange(5.0),
+        confidence=np.array([1.0, 0.5, 2.0, 1.0]),
     )
     save_npz_sequence(tmp_path / "a.npz", sequence)
     back = load_npz_sequence(tmp_path / "a.npz")
     assert back.vertices.dtype == dtype
-    for field in ("vertices", "faces", "weights", "valid"):
+    for field in ("vertices", "faces", "weights", "valid", "confidence"):
         np.testing.assert_array_equal(getattr(back, field), getattr(sequence, field))
     assert (back.fps, back.start_frame, back.missing) == (Fraction(24000, 1001), 1001, 1)
 

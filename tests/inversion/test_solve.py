@@ -213,7 +213,7 @@ def test_robust_losses_beat_least_squares_where_some_vertices_are_far_off():
     assert error("auto") == error("geman-mcclure")
 
 
-def dense_shot(rig, wanted, smooth, bounds=None):
+def dense_shot(rig, wanted, smooth, bounds=None, confidence=1.0):
     """The same least-squares problem over all frames as one dense matrix."""
     from scipy.optimize import lsq_linear
 
@@ -223,8 +223,10 @@ def dense_shot(rig, wanted, smooth, bounds=None):
     second = np.zeros((frames - 2, frames))
     for t in range(frames - 2):
         second[t, t : t + 3] = smooth * np.array([1, -2, 1])
-    system = np.concatenate([np.kron(np.eye(frames), one), np.kron(second, np.eye(count))])
-    right = np.concatenate([((wanted - rig.neutral) * scale).ravel(), np.zeros((frames - 2) * count)])
+    share = np.sqrt(np.broadcast_to(confidence, frames))
+    system = np.concatenate([np.kron(np.diag(share), one), np.kron(second, np.eye(count))])
+    moved = (wanted - rig.neutral) * scale * share[:, None, None]
+    right = np.concatenate([moved.ravel(), np.zeros((frames - 2) * count)])
     if bounds is None:
         u = np.linalg.lstsq(system, right, rcond=None)[0]
     else:
@@ -239,6 +241,17 @@ def test_a_smooth_shot_is_the_solution_of_the_dense_problem(smooth):
     wanted = rig.evaluate(true) + 0.5 * np.random.default_rng(0).normal(size=(9, 4, 3))
     found = solve(rig, mesh_sequence(wanted), SolveConfig(smooth=smooth)).controls
     np.testing.assert_allclose(found, dense_shot(rig, wanted, smooth), atol=2e-5)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 1.0, 1.0, 1.0])], ids=["plain", "weighted"])
+def test_a_frame_counts_by_its_confidence(weights):
+    rig = linear_rig(controls=3, vertices=4, lower=-20.0, upper=20.0)
+    true = np.sin(np.arange(9)[:, None] + np.arange(3))
+    wanted = rig.evaluate(true) + 0.5 * np.random.default_rng(0).normal(size=(9, 4, 3))
+    confidence = np.array([1, 1, 0.5, 1, 0.01, 1, 2, 1, 0])
+    given = mesh_sequence(wanted, weights=weights, confidence=confidence)
+    found = solve(rig, given, SolveConfig(smooth=0.1)).controls
+    np.testing.assert_allclose(found, dense_shot(rig, wanted, 0.1, confidence=confidence), atol=2e-5)
 
 
 def test_a_smooth_shot_within_bounds_is_the_bounded_solution_of_the_dense_problem():

@@ -28,6 +28,8 @@ class MeshSequence:
     """How much each vertex counts, ≥ 0; None is 1 everywhere."""
     valid: Bool[np.ndarray, "frames vertices"] | None = None
     """False where a vertex of a frame is missing; None is True everywhere."""
+    confidence: Float[np.ndarray, "frames"] | None = None
+    """How much each frame counts, > 0 (of one that does not, nothing is valid); None is 1 everywhere."""
     about: Mapping[str, float | str] = field(default_factory=dict[str, float | str])
     """What the file says of its unit ("unit_m") and axes ("up_axis"), where it does; nothing is converted by it."""
 
@@ -60,9 +62,11 @@ def mesh_sequence(
     valid: np.ndarray | None = None,
     name: str = "mesh sequence",
     about: Mapping[str, float | str] | None = None,
+    confidence: np.ndarray | None = None,
 ) -> MeshSequence:
-    """A checked `MeshSequence` from vertices (frames, vertices, 3), faces (triangles, 3), weights (vertices,)
-    and valid (frames, vertices); NaN and infinite positions become missing vertices.
+    """A checked `MeshSequence` from vertices (frames, vertices, 3), faces (triangles, 3), weights (vertices,),
+    valid (frames, vertices) and confidence (frames,); NaN and infinite positions become missing vertices, and so do
+    those of frames of no confidence.
 
     Raises:
         BunrakuError: wrong shapes, no frame or vertex, a rate that is not positive, a face that names no
@@ -90,13 +94,18 @@ def mesh_sequence(
     if valid is not None and valid.shape != vertices.shape[:2]:
         raise BunrakuError(f"{name}: valid has shape {valid.shape}; expected {vertices.shape[:2]}")
     finite = np.asarray(np.isfinite(vertices).all(axis=2))
+    if confidence is not None:
+        _check_confidence(confidence, len(vertices), name)
+        finite &= (confidence > 0)[:, None]
+        confidence = np.where(confidence > 0, confidence, 1.0)
     if valid is not None:
         finite &= np.asarray(valid, bool)
     if not finite.any():
         raise BunrakuError(f"{name}: every vertex of every frame is missing or not finite")
     all_there = bool(finite.all())
     clean = vertices if all_there else np.where(finite[..., None], vertices, 0).astype(vertices.dtype)
-    return MeshSequence(clean, triangles, rate, int(start_frame), weights, None if all_there else finite, about or {})
+    there = None if all_there else finite
+    return MeshSequence(clean, triangles, rate, int(start_frame), weights, there, confidence, about or {})
 
 
 def frame_rate(fps: Fraction | float | int, name: str) -> Fraction:
@@ -124,3 +133,10 @@ def _check_weights(weights: np.ndarray, vertex_count: int, name: str) -> None:
         raise BunrakuError(f"{name}: weights have shape {weights.shape}; expected ({vertex_count},)")
     if not np.isfinite(weights).all() or (weights < 0).any() or not (weights > 0).any():
         raise BunrakuError(f"{name}: weights must be finite, none negative and at least one positive")
+
+
+def _check_confidence(confidence: np.ndarray, frames: int, name: str) -> None:
+    if confidence.shape != (frames,):
+        raise BunrakuError(f"{name}: confidence has shape {confidence.shape}; expected ({frames},)")
+    if not np.isfinite(confidence).all() or (confidence < 0).any():
+        raise BunrakuError(f"{name}: confidence must be finite and not negative")

@@ -69,9 +69,14 @@ class Observation:
     pattern: Int[np.ndarray, "frames"]
     """Which root each frame uses."""
     axes: int
+    confidence: Float[np.ndarray, "frames"] | None = None
+    """How much each frame counts, > 0; None where all count 1."""
 
     def whiten(self, frames: Int[np.ndarray, "chosen"], values: np.ndarray) -> np.ndarray:
         """L times coordinate differences (chosen, coordinates) or Jacobian rows (chosen, controls, coordinates)."""
+        if self.confidence is not None:
+            share = np.sqrt(self.confidence[frames]).astype(values.dtype)
+            values = values * share.reshape(-1, *[1] * (values.ndim - 1))
         if self.roots is None:
             return values
         if self.roots.ndim == 2:
@@ -118,25 +123,27 @@ def observe(
     reduced: MeshBasis,
     vertices: Float[np.ndarray, "frames vertices 3"],
     weights: Float[np.ndarray, "#frames vertices"] | None = None,
+    confidence: Float[np.ndarray, "frames"] | None = None,
 ) -> Observation:
-    """A capture in the rig's coordinates; `weights` ≥ 0 say how much a vertex counts in the squared error (0: missing).
+    """A capture in the rig's coordinates; `weights` ≥ 0 say how much a vertex counts in the squared error (0: missing),
+    `confidence` > 0 how much a frame does.
 
     Frames of equal weights share one factorisation; one row of weights serves all frames.
     """
     frames = len(vertices)
     if weights is None or bool((weights == 1).all()):
-        return Observation(project(reduced, vertices), None, np.zeros(frames, np.int64), reduced.axes)
+        return Observation(project(reduced, vertices), None, np.zeros(frames, np.int64), reduced.axes, confidence)
     distinct, pattern = np.unique(weights, axis=0, return_inverse=True)
     pattern = np.array(np.broadcast_to(pattern.reshape(-1), (frames,)))
     if reduced.basis is None:
-        return Observation(project(reduced, vertices), np.sqrt(np.repeat(distinct, 3, axis=1)), pattern, 1)
+        return Observation(project(reduced, vertices), np.sqrt(np.repeat(distinct, 3, axis=1)), pattern, 1, confidence)
     components = reduced.basis.shape[0]
     roots = np.empty((len(distinct), components, components))
     target = np.empty((frames, reduced.axes * components))
     for index, row in enumerate(distinct):
         where = np.flatnonzero(pattern == index)
         roots[index], target[where] = _weighted(reduced, reduced.basis, vertices[where], row)
-    return Observation(target, roots, pattern, reduced.axes)
+    return Observation(target, roots, pattern, reduced.axes, confidence)
 
 
 def _weighted(

@@ -20,7 +20,7 @@ def load_npz_sequence(path: Path) -> MeshSequence:
     """A mesh sequence: an `.npz` with `vertices (F,V,3)`, or a bare `.npy` of that shape (24 frames per second).
 
     Optional in an `.npz`: `faces (T,3)`, `fps` (a number, or numerator and denominator; 24 without it), `start_frame`,
-    `weights (V,)`, `valid (F,V)`. NaN and infinite positions count as missing. True curves are not looked at.
+    `weights (V,)`, `valid (F,V)`, `confidence (F,)`. NaN and infinite positions count as missing. True curves are not looked at.
 
     Raises:
         BunrakuError: missing, truncated, sizes that do not fit, objects in it, no frame, no finite vertex.
@@ -33,6 +33,7 @@ def load_npz_sequence(path: Path) -> MeshSequence:
     faces = _optional(npz, "faces", "iu")
     weights = _optional(npz, "weights", "iuf")
     valid = _optional(npz, "valid", "biu")
+    confidence = _optional(npz, "confidence", "iuf")
     if faces is not None and faces.size and vertices.ndim == 3:
         worst = int(faces.min()) if faces.min() < 0 else int(faces.max())
         if not 0 <= worst < vertices.shape[1]:
@@ -45,6 +46,7 @@ def load_npz_sequence(path: Path) -> MeshSequence:
         None if weights is None else weights.astype(np.float64),
         None if valid is None else valid.astype(bool),
         name,
+        confidence=None if confidence is None else confidence.astype(np.float64),
     )
 
 
@@ -56,7 +58,7 @@ def save_npz_sequence(path: Path, sequence: MeshSequence, true_curves: Curves | 
     """
     arrays: dict[str, Any] = {"vertices": sequence.vertices, "faces": sequence.faces}
     arrays |= {"fps": _ratio(sequence.fps), "start_frame": np.int64(sequence.start_frame)}
-    optional = {"weights": sequence.weights, "valid": sequence.valid}
+    optional = {"weights": sequence.weights, "valid": sequence.valid, "confidence": sequence.confidence}
     arrays |= {name: array for name, array in optional.items() if array is not None}
     if true_curves is not None:
         if true_curves.frames != sequence.frames:

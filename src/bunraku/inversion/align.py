@@ -186,7 +186,8 @@ def _probes(capture: MeshSequence) -> MeshSequence:
         usable = np.flatnonzero(seen >= 0.5 * seen.max())
         chosen = usable[np.unique(np.linspace(0, len(usable) - 1, PROBES).round().astype(int))]
     valid = None if capture.valid is None else capture.valid[chosen]
-    return replace(capture, vertices=np.asarray(capture.vertices[chosen], np.float64), valid=valid)
+    vertices = np.asarray(capture.vertices[chosen], np.float64)
+    return replace(capture, vertices=vertices, valid=valid, confidence=None)
 
 
 def _valid_vertices(probes: MeshSequence) -> list[tuple[np.ndarray, np.ndarray]]:

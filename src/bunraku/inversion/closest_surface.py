@@ -202,7 +202,7 @@ class _Search:
                 "it must be in the rig's unit, axes and place"
             )
         none = np.zeros((0, 3), np.int32)
-        sequence = MeshSequence(vertices, none, self.capture.fps, self.capture.start_frame, None, valid)
+        sequence = MeshSequence(vertices, none, self.capture.fps, self.capture.start_frame, None, valid, self.capture.confidence)
         return _Targets(sequence, distance, believed)
 
     def _frame(

@@ -68,7 +68,7 @@ def refine(
     if cfg.evaluations == 0:
         return Refinement(start, np.full(len(start), np.nan), 0)
     reduced = approximation.reduce()
-    observation = observe(reduced, capture.vertices, vertex_weights(capture))
+    observation = observe(reduced, capture.vertices, vertex_weights(capture), capture.confidence)
     size = max(1, BATCH_BYTES // (8 * len(approximation.spec) * observation.target.shape[1]))
     parts: list[Refinement] = []
     for first in range(0, len(start), size):

@@ -116,7 +116,7 @@ def solve(
         capture = replace(capture, valid=valid & ~repeated[:, None])
     reduced = rig.reduce()
     scale = 1 / (np.sqrt(capture.vertex_count) * diagonal(rig.neutral))
-    observation = observe(reduced, capture.vertices, vertex_weights(capture))
+    observation = observe(reduced, capture.vertices, vertex_weights(capture), capture.confidence)
     problem = Problem(reduced, observation, rig.spec, scale, limits or Limits.of(rig.spec), coupling, offset)
     frames = np.arange(capture.frames)
     u = problem.inside(frames, _first_guess(rig, capture, start))
