@@ -23,6 +23,7 @@ _CHUNK = 64
 _STEP_SHARE = 0.08
 """The quantisation's step as a share of the tolerance."""
 _TOP = 32767
+_LOOKED_AT = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +94,9 @@ def _components(
     values, vectors = np.linalg.eigh(gram)
     values, vectors = values[::-1], vectors[:, ::-1]
     useful = int((values > max(values[0], 1e-300) * 1e-12).sum()) if values[0] > 0 else 0
-    # The root mean square of what is left, per coordinate of all rows; a vertex may be off by several times that.
-    left = np.sqrt(np.maximum(values.sum() - np.cumsum(values), 0.0) / flat.size)
-    enough = int(np.searchsorted(-left, -tolerance / 8)) + 1
+    # The root mean square of what is left after 0, 1, … shapes; a vertex may be off by several times that.
+    left = np.sqrt(np.maximum(values.sum() - np.concatenate([[0.0], np.cumsum(values)]), 0.0) / flat.size)
+    enough = int(np.argmax(left <= tolerance / 8)) if left[-1] <= tolerance / 8 else len(values)
     count = min(useful, enough, most)
     shapes = vectors[:, :count].T.astype(np.float32) @ flat / np.sqrt(values[:count, None]).astype(np.float32)
     return shapes.astype(np.float32)
@@ -115,8 +116,10 @@ def _quantised(
     step = max(_STEP_SHARE * tolerance, float(np.abs(scaled).max(initial=0.0)) / _TOP, 1e-30)
     whole = np.round(scaled / step).astype(np.int16)
     shares = np.round(weights / reach * _TOP).astype(np.int16)
-    # What quantisation adds, at the rows spread evenly: it is alike everywhere.
-    look = np.unique(np.linspace(0, len(weights) - 1, min(8, len(weights))).astype(int))
+    # What quantisation adds, at rows spread evenly: alike everywhere, a little more perhaps at a row not looked at.
+    look = np.unique(np.linspace(0, len(weights) - 1, min(_LOOKED_AT, len(weights))).astype(int))
     off = (shares[look].astype(np.float32) * (step / _TOP)) @ whole.astype(np.float32) - weights[look] @ shapes
-    added = float(_distances(off).max())
-    return LowRank(mean.reshape(-1, 3), whole.reshape(len(whole), -1, 3), step, shares, centre, worst + added)
+    added = float(_distances(off).max()) * (1.0 if len(look) == len(weights) else 1.3)
+    return LowRank(
+        mean.reshape(-1, 3), whole.reshape(len(whole), len(mean) // 3, 3), step, shares, centre, worst + added
+    )

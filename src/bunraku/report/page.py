@@ -79,7 +79,7 @@ def page(parts: Sequence[Part], title: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title[:200])}</title>\n"
+        f"<title>{escape(_sound(title[:200]))}</title>\n"
         f"<style>{style}</style></head>\n"
         '<body><main id="page"><noscript>This report needs JavaScript; it asks no network for anything.</noscript>'
         "</main>\n"
@@ -106,6 +106,11 @@ def embedded(value: Any) -> str:
     text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # A lone surrogate (a file name that is not UTF-8) has no bytes to be written as.
     return re.sub("[<>&\u2028\u2029\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _sound(text: str) -> str:
+    """A lone surrogate (a file name that is not UTF-8) has no bytes to be written as."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(value: Any) -> Any:
