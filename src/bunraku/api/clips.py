@@ -76,7 +76,7 @@ def check_clip(
     from bunraku.motion.check import check
 
     clip = open_clip(source, character)
-    named = character or _default_for(clip)
+    named = character or default_character(clip)
     told: dict[str, Any] = {"clip": str(source), "character": named}
     if named is None:
         return told | check(clip).as_json() | {"carried_over": None}
@@ -116,7 +116,7 @@ def convert_clip(
     refuse_existing(out, overwrite)
     clip = open_clip(source, character)
     clip = clip if loop is None else replace(clip, loop=loop)
-    named = character or (_default_for(clip) if mend else None)
+    named = character or (default_character(clip) if mend else None)
     notes: tuple[str, ...] = ()
     over = None
     if named is not None:
@@ -145,8 +145,8 @@ def _map(names_map: Mapping[str, str] | str | Path | None) -> Mapping[str, str] 
     return load_map(names_map) if isinstance(names_map, (str, Path)) else names_map
 
 
-def _default_for(clip: Clip) -> str | None:
-    """The humanoid, for a clip on its joints; its names are compared first, so that physics is seldom loaded."""
+def default_character(clip: Clip) -> str | None:
+    """The humanoid, for a clip on its joints; else nobody. Names are compared first: physics is seldom loaded."""
     if not {"root", "chest", "right_hip", "left_knee"} <= set(clip.skeleton.names):
         return None
     from bunraku.motion.pose import fits

@@ -53,6 +53,7 @@ def shown_take(path: Path, rig: str | None = None, up: Up = "auto") -> Shown:
         captured_faces=None if capture is None or same else capture.faces,
         up=up_of(source, up),
         unit=_unit(opened),
+        frame_error=take.frame_error,
     )
 
 

@@ -35,7 +35,10 @@ class Shown:
     captured_faces: Int[np.ndarray, "others 3"] | None = None
     """The capture's own triangles, of one with another topology; None: its points are the mesh's vertices, in order."""
     up: Literal["y", "z"] = "y"
-    unit: str = "unit"
+    unit: str = ""
+    """Of lengths, where it is known."""
+    frame_error: Float[np.ndarray, "frames"] | None = None
+    """Mean error of each frame, where it is known already."""
 
     @property
     def compares(self) -> bool:
