@@ -104,8 +104,10 @@ def read_animations(file: UsdFile, parts: Sequence[Part], shapes: Shapes, bones:
 
 
 def _from_zero(channels: list[Channel]) -> list[Channel]:
-    start = min((float(channel.times_s[0]) for channel in channels), default=0.0)
-    return [replace(channel, times_s=channel.times_s - start) for channel in channels]
+    """The same with its first key at time 0; what has one key only holds from there."""
+    start = min((float(channel.times_s[0]) for channel in channels if len(channel.times_s) > 1), default=0.0)
+    single = np.zeros(1)
+    return [replace(c, times_s=c.times_s - start if len(c.times_s) > 1 else single) for c in channels]
 
 
 def _channels(file: UsdFile, prim: Any, part: Part, shapes: Shapes, bones: Skeleton) -> list[Channel]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def open_stage(path: Path) -> UsdFile:
     unit = float(UsdGeom.GetStageMetersPerUnit(stage))
     if not np.isfinite(unit) or unit <= 0:
         raise BunrakuError(f"{path}: metersPerUnit is {unit:g}; expected a positive number")
-    start = float(stage.GetStartTimeCode()) if stage.HasAuthoredTimeCodeRange() else 0.0
+    start = float(stage.GetStartTimeCode()) if stage.HasAuthoredMetadata("startTimeCode") else 0.0
     if not np.isfinite(start):
         raise BunrakuError(f"{path}: startTimeCode is {start:g}; expected a finite number")
     up = str(UsdGeom.GetStageUpAxis(stage))
@@ -89,10 +90,8 @@ def require_usd(path: Path) -> None:
     Raises:
         BunrakuError: it is not; the message says how to get it.
     """
-    try:
-        import pxr.Usd  # noqa: F401  (only whether it can be imported)
-    except ImportError:
-        raise BunrakuError(f"{path}: USD files need usd-core; pip install 'bunraku[usd]'") from None
+    if find_spec("pxr") is None:
+        raise BunrakuError(f"{path}: USD files need usd-core; pip install 'bunraku[usd]'")
 
 
 @contextlib.contextmanager

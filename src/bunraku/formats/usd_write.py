@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -91,7 +91,7 @@ def save_usd_controls(
 
     layer = Sdf.Layer.CreateAnonymous(".usda")
     stage = Usd.Stage.Open(layer)
-    prim = stage.DefinePrim("/Controls", "Scope")
+    prim = stage.DefinePrim("/Controls")
     stage.SetDefaultPrim(prim)
     stage.SetTimeCodesPerSecond(float(solved.fps))
     stage.SetFramesPerSecond(float(solved.fps))
@@ -149,39 +149,62 @@ def _relative(path: str, out: Path) -> str:
 
 
 def _animate(stage: Any, part: Part, morphs: Mapping[str, int], motion: Motion, name: str) -> None:
-    from pxr import Usd, UsdGeom, UsdSkel, Vt
+    from pxr import UsdSkel
 
     skeleton = stage.GetPrimAtPath(part.prim.GetPath())
     if not skeleton or skeleton.IsInstanceProxy():
         raise BunrakuError(
-            f"{part.prim.GetPath()}: the skeleton is inside an instance, which cannot be keyed on its own"
+            f"{part.prim.GetPath()}: the skeleton is inside an instance, which cannot be keyed by itself"
         )
     path = _free(stage, part.prim.GetPath(), name)
     animation = UsdSkel.Animation.Define(stage, path)
     UsdSkel.BindingAPI.Apply(skeleton).CreateAnimationSourceRel().SetTargets([path])
-    columns = slice(part.first + 1, part.first + 1 + len(part.joints))
     if part.joints:
-        animation.CreateJointsAttr(part.joints)
-        attributes = (animation.CreateTranslationsAttr(), animation.CreateRotationsAttr(), animation.CreateScalesAttr())
+        _key_joints(animation, part, motion)
     if morphs:
-        animation.CreateBlendShapesAttr(list(morphs))
-        weights = animation.CreateBlendShapeWeightsAttr()
-    placed = part.first in motion.placed
-    if placed:
-        place = UsdGeom.Xformable(skeleton).MakeMatrixXform()
-        UsdGeom.Xformable(skeleton).SetResetXformStack(True)
-    for row in range(len(motion.translation)):
-        code = Usd.TimeCode(motion.start_frame + row)
-        if part.joints:
-            xyzw = motion.quat[row, columns][:, [1, 2, 3, 0]]
-            attributes[0].Set(Vt.Vec3fArray.FromNumpy(motion.translation[row, columns].astype(np.float32)), code)
-            attributes[1].Set(Vt.QuatfArray.FromNumpy(np.ascontiguousarray(xyzw, np.float32)), code)
-            attributes[2].Set(Vt.Vec3hArray.FromNumpy(motion.scale[row, columns].astype(np.float16)), code)
-        if morphs:
-            chosen = motion.morphs[row, list(morphs.values())]
-            weights.Set(Vt.FloatArray.FromNumpy(chosen.astype(np.float32)), code)
-        if placed:
-            place.Set(_matrix(motion, row, part.first), code)
+        _key_shapes(animation, morphs, motion)
+    if part.first in motion.placed:
+        _key_place(skeleton, part.first, motion)
+
+
+def _codes(motion: Motion) -> Iterator[tuple[int, Any]]:
+    from pxr import Usd
+
+    return ((row, Usd.TimeCode(motion.start_frame + row)) for row in range(len(motion.translation)))
+
+
+def _key_joints(animation: Any, part: Part, motion: Motion) -> None:
+    from pxr import Vt
+
+    animation.CreateJointsAttr(part.joints)
+    columns = slice(part.first + 1, part.first + 1 + len(part.joints))
+    translations, rotations = animation.CreateTranslationsAttr(), animation.CreateRotationsAttr()
+    scales = animation.CreateScalesAttr()
+    for row, code in _codes(motion):
+        xyzw = motion.quat[row, columns][:, [1, 2, 3, 0]]
+        translations.Set(Vt.Vec3fArray.FromNumpy(motion.translation[row, columns].astype(np.float32)), code)
+        rotations.Set(Vt.QuatfArray.FromNumpy(np.ascontiguousarray(xyzw, np.float32)), code)
+        scales.Set(Vt.Vec3hArray.FromNumpy(motion.scale[row, columns].astype(np.float16)), code)
+
+
+def _key_shapes(animation: Any, morphs: Mapping[str, int], motion: Motion) -> None:
+    from pxr import Vt
+
+    animation.CreateBlendShapesAttr(list(morphs))
+    weights = animation.CreateBlendShapeWeightsAttr()
+    for row, code in _codes(motion):
+        chosen = motion.morphs[row, list(morphs.values())]
+        weights.Set(Vt.FloatArray.FromNumpy(chosen.astype(np.float32)), code)
+
+
+def _key_place(skeleton: Any, node: int, motion: Motion) -> None:
+    """World transforms, which hold whatever stands above the prim."""
+    from pxr import UsdGeom
+
+    place = UsdGeom.Xformable(skeleton).MakeMatrixXform()
+    UsdGeom.Xformable(skeleton).SetResetXformStack(True)
+    for row, code in _codes(motion):
+        place.Set(_matrix(motion, row, node), code)
 
 
 def _matrix(motion: Motion, row: int, node: int) -> Any:

@@ -292,8 +292,9 @@ def bake(rig: SkinnedRig, animation: str, fps: Fraction) -> tuple[MeshSequence, 
     if animation not in names:
         raise unknown_name("animation", animation, names, "this rig has")
     chosen = rig.animations[names.index(animation)]
-    # The last key belongs to the animation: rounding must not drop its frame.
-    frames = max(0, int(np.floor(chosen.duration_s * float(fps) + 1e-6))) + 1
+    # The last key belongs to the animation: rounding (of times to float32, in files) must not drop its frame.
+    last = chosen.duration_s * float(fps)
+    frames = max(0, int(np.floor(last + 1e-6 + abs(last) * 2.0**-23))) + 1
     nodes, morphs = node_curves(chosen, rig.character, np.arange(frames) / float(fps))
     values = np.concatenate([nodes.reshape(frames, -1), morphs], axis=1)[:, rig.slots]
     sequence = mesh_sequence(rig.evaluate(values), rig.faces, fps, name=f"animation {animation!r}")
