@@ -55,6 +55,7 @@ HOMES = {
     "imageio_ffmpeg": "report/",
     "onnx": "formats/onnx.py",
     "pxr": "formats/",
+    "alembic3d": "formats/alembic.py",
     "tyro": "cli/",
     "rich": "cli/",
 }
