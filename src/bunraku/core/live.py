@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -35,6 +35,7 @@ class Glimpse:
     """Why the episode before this one ended ("fell", "time"); empty: it still goes on."""
 
 
+@runtime_checkable
 class Live(Protocol):
     """A character that a policy moves."""
 

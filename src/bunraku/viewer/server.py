@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import viser
 import websockets.asyncio.server
@@ -41,6 +41,7 @@ class ServeConfig:
     """The port; without it 8080 or the next that is free. 0: any."""
 
 
+@runtime_checkable
 class Scene(Protocol):
     """Something that is shown."""
 
