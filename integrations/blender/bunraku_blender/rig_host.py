@@ -4,7 +4,7 @@
 import bpy
 import bunraku_host as protocol
 
-from bunraku_blender import discover, scripts, stage
+from bunraku_blender import discover, home, scripts, stage
 from bunraku_blender.pose import Poser
 
 STATE = {}
@@ -13,7 +13,8 @@ STATE = {}
 
 def serve():
     """Answer until the other side is gone."""
-    protocol.serve_rig(describe, pose, f"Blender {bpy.app.version_string}")
+    more = home.handlers(lambda: STATE["poser"])
+    protocol.serve_rig(describe, pose, f"Blender {bpy.app.version_string}", more)
 
 
 def describe(path, object=None, scripts_allowed=False, choices=None):

@@ -93,11 +93,11 @@ def rest(mesh, rigs):
     for key in keys.key_blocks[1:] if keys is not None else ():
         if (f'key_blocks["{bpy.utils.escape_identifier(key.name)}"].value', 0) in animated:
             key.value = 0
-    _show(mesh)
+    show(mesh)
     return animated
 
 
-def _show(mesh):
+def show(mesh):
     """What is hidden is not evaluated."""
     mesh.hide_viewport = False
     if mesh.name not in bpy.context.view_layer.objects:

@@ -27,9 +27,9 @@ def export(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """A take to .csv, .json, .npz (solved mesh and curves), .anim, .usda, .glb/.gltf (copies of the rig's file) or
-    pictures (.mp4, .gif, `sheet` of them as .png); a model or an encoder to .npz or .onnx. `written` says how a take's
-    curves are.
+    """A take to .csv, .json, .npz (solved mesh and curves), .anim, .usda, .glb/.gltf/.blend (copies of the rig's file)
+    or pictures (.mp4, .gif, `sheet` of them as .png); a model or an encoder to .npz or .onnx. `written` says how a
+    take's curves are.
     """
     from bunraku.core import artifact
     from bunraku.core.errors import BunrakuError
@@ -42,11 +42,12 @@ def export(
         from bunraku.api.picturing import film_take
 
         return film_take(path, to, rig=rig, cfg=pictures, seconds=seconds, sheet=sheet, progress=progress)
+    told: dict[str, Any] = {}
     if kind == "take":
-        write_take(path, to, rig, written)
+        told = write_take(path, to, rig, written, progress)
     else:
         _export_arrays(path, to)
-    return {"path": str(to), "kind": kind, "bytes": to.stat().st_size}
+    return {"path": str(to), "kind": kind, "bytes": to.stat().st_size, **told}
 
 
 def _export_arrays(path: Path, to: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunraku.api.doors import load_curves, load_take, open_rig, rig_source, save_curves
+from bunraku.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 PLAIN = (".csv", ".json")
 USD = (".usda", ".usdc", ".usd")
 GLTF = (".glb", ".gltf")
-ENDINGS = (*PLAIN, ".npz", ".anim", *USD, *GLTF)
+BLEND = ".blend"
+ENDINGS = (*PLAIN, ".npz", ".anim", *USD, *GLTF, BLEND)
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,20 @@ class TakeFile:
     """Curves (.csv, .json, .npz) that are there already: what is written is the difference from them, for a layer that
     is added above (.csv, .json, .anim).
     """
+    layer: bool = False
+    """Into a .blend: above the file's own animation, which stays as it is, by what has to be added to it."""
+    reduce: str = "0.0005%"
+    """Into a .blend, where the take was not simplified: how far fewer keys may move any vertex, a share of the diagonal
+    of the neutral mesh or a length.
+    """
 
 
-def write_take(path: Path, to: Path, rig: str | None, cfg: TakeFile | None = None) -> None:
+def write_take(
+    path: Path, to: Path, rig: str | None, cfg: TakeFile | None = None, progress: Progress = silent
+) -> dict[str, Any]:
     """A take to .csv, .json, .npz (solved mesh and curves), .anim, .usda/.usdc/.usd (a copy of a USD rig's file with
-    one more SkelAnimation; other rigs' controls as attributes) or .glb/.gltf (a copy of the rig's file).
+    one more SkelAnimation; other rigs' controls as attributes) or .glb/.gltf/.blend (a copy of the rig's file). What
+    there is to tell about it: for a .blend how far Blender's mesh is from the take's when it plays the copy.
 
     Raises:
         BunrakuError: another ending, a rig that the format cannot hold, keys of other curves.
@@ -51,21 +62,41 @@ def write_take(path: Path, to: Path, rig: str | None, cfg: TakeFile | None = Non
         raise BunrakuError(f"{to}: a take is written as {', '.join(ENDINGS)}")
     if cfg.above is not None and ending not in (*PLAIN, ".anim"):
         why = "has no layers that are added" if ending in (*GLTF, *USD) else "holds a mesh, not a layer"
+        if ending == BLEND:
+            why = "has animation of its own, above which --layer puts the take"
         raise BunrakuError(f"{to}: {ending} {why}; --above goes with .csv, .json and .anim")
+    if cfg.layer and ending != BLEND:
+        raise BunrakuError(f"{to}: --layer goes with .blend; for {', '.join((*PLAIN, '.anim'))} there is --above")
     take = load_take(path)
     solved = take.curves
     if ending in PLAIN:
-        return save_curves(solved if cfg.above is None else _difference(solved, cfg.above, None), to)
+        save_curves(solved if cfg.above is None else _difference(solved, cfg.above, None), to)
+        return {}
     source = rig_source(take.settings, rig, path)
     opened = open_rig(source)
     keyed = None if cfg.above is not None else _keys(path, solved, cfg)
+    if ending == BLEND:
+        from bunraku.api.blender_files import write_blend
+
+        return write_blend(path, to, opened, source, solved, keyed, _tolerance(path, cfg), cfg, progress)
     if ending == ".npz":
-        return _write_mesh(opened, solved, to)
-    if ending == ".anim":
-        return _write_anim(opened, solved, keyed, cfg.above, to)
-    if ending in USD:
-        return _write_usd(opened, source, solved, keyed, path.name, to)
-    return _write_gltf(opened, source, solved, keyed, path.name, to)
+        _write_mesh(opened, solved, to)
+    elif ending == ".anim":
+        _write_anim(opened, solved, keyed, cfg.above, to)
+    elif ending in USD:
+        _write_usd(opened, source, solved, keyed, path.name, to)
+    else:
+        _write_gltf(opened, source, solved, keyed, path.name, to)
+    return {}
+
+
+def _tolerance(path: Path, cfg: TakeFile) -> float | None:
+    """The tolerance of the keys that would be read, in the rig's unit, where they say it."""
+    from bunraku.formats.keys_json import read_json_keys
+
+    file = cfg.keys or path / "keys.json"
+    said = (read_json_keys(file).get("result") or {}).get("tolerance") if file.is_file() else None
+    return float(said) if isinstance(said, int | float) else None
 
 
 def _keys(path: Path, solved: Curves, cfg: TakeFile) -> KeyedCurves | None:

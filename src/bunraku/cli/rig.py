@@ -294,7 +294,7 @@ def export() -> type[Command]:
         """A take or a model in a format for other programs; the file's ending says which."""
 
         artifact: Positional[Path]
-        """A take (to .csv, .json, .npz, .anim, .usda, .glb; pictures: .mp4, .gif, .png), a model or an encoder (to
+        """A take (to .csv, .json, .npz, .anim, .usda, .glb, .blend; pictures: .mp4, .gif, .png), a model or an encoder (to
         .npz, .onnx).
         """
         to: Path
