@@ -36,3 +36,17 @@ def data_dir() -> Path:
     if os.environ.get("BUNRAKU_REQUIRE_DATA") == "1":
         pytest.fail(f"{problem}; {DATA_ADVICE}")
     pytest.skip(f"{problem}; {DATA_ADVICE}")
+
+
+@pytest.fixture(scope="session")
+def blender() -> str:
+    """A Blender's version; without one the test skips, or fails where BUNRAKU_REQUIRE_BLENDER=1."""
+    from bunraku.core.errors import BunrakuError
+    from bunraku.rigs.blender_program import blender_version, find_blender
+
+    try:
+        return blender_version(find_blender())
+    except BunrakuError as error:
+        if os.environ.get("BUNRAKU_REQUIRE_BLENDER") == "1":
+            pytest.fail(str(error))
+        pytest.skip(str(error))

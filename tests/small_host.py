@@ -41,6 +41,10 @@ def posing(how):
                 raise ValueError("this pose is impossible")
             if how == "grows":
                 return np.zeros((4, 3), np.float32)
+        if how == "dies at extremes" and values[0] == 1.0:
+            os.kill(os.getpid(), 9)
+        if how == "slowly":
+            time.sleep(0.02)
         if how == "dies once" and not Path(sys.argv[2]).exists():
             Path(sys.argv[2]).touch()
             os.kill(os.getpid(), 9)
@@ -102,7 +106,8 @@ def lie(how, replies, asked):
 
 if __name__ == "__main__":
     how = sys.argv[1] if len(sys.argv) > 1 else "well"
-    if how in ("well", "dies", "hangs", "raises", "grows", "dies once"):
+    how = " ".join(sys.argv[1:]) if how == "dies" else how
+    if how in ("well", "dies", "hangs", "raises", "grows", "dies once", "dies at extremes", "slowly"):
         print("a greeting before the first message")
         host.serve_rig(lambda: print("a host may print") or describe(), posing(how), "a small host")
     lying(how)

@@ -51,7 +51,7 @@ class Poser:
         rest = self.now.copy()
         for _ in range(3):
             self.pose(
-                rest + random.uniform(0, 0.5, len(rest)) * (np.where(random.rand(len(rest)) < 0.5, lower, upper) - rest)
+                rest + random.uniform(0, 1, len(rest)) * (np.where(random.rand(len(rest)) < 0.5, lower, upper) - rest)
             )
         self.pose(rest)
 
