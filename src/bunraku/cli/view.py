@@ -3,6 +3,7 @@
 See `bunraku.cli.rig` for why a function makes the class.
 """
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,7 +54,12 @@ def view() -> type[Command]:
 
                     webbrowser.open(url)
 
-            api.view(self.path, self.cfg, ServeConfig(self.host, self.port), ready=ready)
+            # There is nothing to keep or to resume: Ctrl-C is how it ends.
+            with contextlib.suppress(KeyboardInterrupt):
+                api.view(self.path, self.cfg, ServeConfig(self.host, self.port), ready=ready)
             return told
+
+        def show(self, result: Mapping[str, Any]) -> None:
+            del result
 
     return View

@@ -104,7 +104,7 @@ class MeshScene:
 
 def _worst(frame_error: np.ndarray, most: int = 5) -> list[int]:
     """The frames with the largest error, no two of them neighbours, the worst first."""
-    apart, chosen = max(1, len(frame_error) // 50), list[int]()
+    apart, chosen = max(2, len(frame_error) // 20), list[int]()
     for row in np.argsort(-frame_error, kind="stable"):
         if len(chosen) == most:
             break
