@@ -55,7 +55,7 @@ def take_report(names: tuple[str, ...] = ("swell", "rise", "idle"), **changes) -
     error = apart.mean(axis=1)
     rows = np.arange(FRAMES)
     values = np.stack([np.sin(rows / 4), 0.02 * rows, 0 * rows], axis=1)
-    keyed = [keys([0, 12, 23], values[[0, 12, 23], column]) for column in range(3)]
+    keyed = [keys([100, 112, 123], values[[0, 12, 23], column]) for column in range(3)]
     report = TakeReport(
         name="shots/ball",
         rig="ball.glb",

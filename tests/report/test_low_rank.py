@@ -56,3 +56,10 @@ def test_what_does_not_move_needs_no_shape():
     found = low_rank(lambda chosen: np.tile(points, (len(chosen), 1, 1)), np.arange(9), 2.0, 10)
     assert len(found.shapes) == 0
     assert np.allclose(found.vertices(4), points, atol=1e-6)
+
+
+def test_a_single_vertex_far_off_is_not_lost_in_the_mean_of_all():
+    mesh = moving(600, 2)
+    mesh[:, 7] += 0.1 * GENERATOR.normal(size=(600, 3))
+    found = low_rank(lambda chosen: mesh[chosen], np.arange(600), 3.0, 100)
+    assert farthest(mesh, found, np.arange(600)) < 2 * TOLERANCE * 3.0

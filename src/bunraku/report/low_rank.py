@@ -63,9 +63,9 @@ def low_rank(vertices: Vertices, rows: Int[np.ndarray, "rows"], scale: float, mo
         flat -= mean
         own = flat @ shapes.T
         left = flat - own @ shapes
-        bad = _distances(left) > tolerance
-        if bad.any() and len(shapes) < most:
-            more = _components(left[bad], tolerance, most - len(shapes))
+        while (bad := _distances(left) > tolerance).any() and len(shapes) < most:
+            # A shape at least: few vertices may be far off where the mean of all is small.
+            more = _components(left[bad], tolerance, most - len(shapes), least=max(1, int(bad.sum()) // 4))
             own = np.concatenate([own, left @ more.T], axis=1)
             left -= own[:, len(shapes) :] @ more
             shapes = np.concatenate([shapes, more])
@@ -87,9 +87,9 @@ def _centred(
 
 
 def _components(
-    flat: Float[np.ndarray, "rows numbers"], tolerance: float, most: int
+    flat: Float[np.ndarray, "rows numbers"], tolerance: float, most: int, least: int = 0
 ) -> Float[np.ndarray, "shapes numbers"]:
-    """Orthonormal shapes, as many as bring every row within the tolerance, at most `most`."""
+    """Orthonormal shapes, as many as bring the rows about within the tolerance, `least` to `most` of them."""
     gram = flat.astype(np.float64) @ flat.T.astype(np.float64)
     values, vectors = np.linalg.eigh(gram)
     values, vectors = values[::-1], vectors[:, ::-1]
@@ -97,7 +97,7 @@ def _components(
     # The root mean square of what is left after 0, 1, … shapes; a vertex may be off by several times that.
     left = np.sqrt(np.maximum(values.sum() - np.concatenate([[0.0], np.cumsum(values)]), 0.0) / flat.size)
     enough = int(np.argmax(left <= tolerance / 8)) if left[-1] <= tolerance / 8 else len(values)
-    count = min(useful, enough, most)
+    count = min(useful, max(enough, least), most)
     shapes = vectors[:, :count].T.astype(np.float32) @ flat / np.sqrt(values[:count, None]).astype(np.float32)
     return shapes.astype(np.float32)
 

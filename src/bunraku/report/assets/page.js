@@ -59,6 +59,11 @@ async function begin() {
     else if (!current.key(event)) return;
     event.preventDefault();
   });
+  // What was clicked with a pointer does not keep the space bar to itself.
+  addEventListener("click", (event) => {
+    const button = event.detail > 0 && event.target.closest("button, summary");
+    if (button) button.blur();
+  });
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -98,15 +98,21 @@ class Stage {
     }
     renderer.setClearColor(new THREE.Color(styleValue("--stage")));
     this.lamp.position.copy(camera.position).sub(this.controls.target);
-    const own = Math.floor(width / this.views.length);
+    // Two views stand one over the other where each would be a narrow strip.
+    const count = this.views.length;
+    const stacked = count > 1 && width / count < 0.7 * height;
+    this.labels.classList.toggle("stacked", stacked);
+    const own = stacked ? width : Math.floor(width / count);
+    const tall = stacked ? Math.floor(height / count) : height;
     // What is narrow is looked at from as far as its width asks for.
-    camera.aspect = own / height;
+    camera.aspect = own / tall;
     camera.zoom = Math.min(1, camera.aspect);
     camera.updateProjectionMatrix();
     this.views.forEach((view, i) => {
       for (const group of this.groups) group.visible = view.groups.includes(group);
-      renderer.setViewport(i * own, 0, own, height);
-      renderer.setScissor(i * own, 0, own, height);
+      const box = stacked ? [0, (count - 1 - i) * tall, own, tall] : [i * own, 0, own, tall];
+      renderer.setViewport(...box);
+      renderer.setScissor(...box);
       renderer.render(this.scene, camera);
     });
     this.drawn++;

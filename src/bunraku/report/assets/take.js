@@ -198,7 +198,7 @@ class TakePart {
     const of = colour === "shot" ? this.arrays.vertex_error.data : this.arrays.p95 ? this.arrays.p95.data : this.arrays.frame_mean.data;
     const sorted = Float32Array.from(of).sort();
     const high = colour === "shot" ? sorted[Math.floor(0.98 * (sorted.length - 1))] : sorted[sorted.length - 1];
-    this.top = Math.max(high || 0, 1e-4 * diagonal);
+    this.top = roundUp(Math.max(high || 0, 1e-4 * diagonal));
     this.barTop.textContent = `${numberText(this.top)} ${this.part.unit} or more`;
     this.legend.classList.toggle("off", colour === "plain");
     this.show(this.transport.frame);
@@ -440,7 +440,7 @@ class TakePart {
       oninput: () => { state.filter = filter.value; fill(); } });
     const unseen = all.filter((c) => ["dead", "not seen"].includes(c.verdict)).length;
     const traded = all.filter((c) => c.verdict === "interchangeable" || (c.group !== null && c.group !== undefined)).length;
-    const told = part.accounted ? "" : " `bunraku rig account` says more about what the capture could tell.";
+    const told = part.accounted ? "" : " “bunraku rig account” says more about what the capture could tell.";
     const keys = part.keys === null ? "" : ` Dots are the ${part.keys} keys of the simplified curves.`;
     const found = [`${count} controls`];
     if (unseen) found.push(`${unseen} not seen in this capture`);

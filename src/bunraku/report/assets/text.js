@@ -29,6 +29,12 @@ function percentText(share) {
   return share === null || share === undefined ? "–" : `${numberText(100 * share)}\u00a0%`;
 }
 
+/** The next of 1, 2, 5, 10, … so that a scale ends with a number that can be read. */
+function roundUp(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * [1, 2, 5, 10].find((step) => step * power >= value * (1 - 1e-9));
+}
+
 function secondsText(seconds) {
   if (seconds < 99.5) return `${+seconds.toPrecision(3)}\u00a0s`;
   return seconds < 5970 ? `${Math.round(seconds / 60)}\u00a0min` : `${(seconds / 3600).toFixed(1)}\u00a0h`;
