@@ -2,8 +2,8 @@
 
     python benchmarks/viewer.py [--vertices 7000] [--seconds 10] [--run RUN]
 
-A websocket client on the same machine, in a thread of the same process, counts what reaches it: complete new vertices of
-the mesh, or new positions of the character's root. `RUN` is a run of the humanoid; without one that row is left out.
+A websocket client on the same machine, in a thread of the same process, counts what reaches it: complete new vertices
+of the mesh, or new positions of the character's root. `RUN` is a run of the humanoid; without one that row is left out.
 CPU time is of server and client together: on a machine that others use, wall time says how busy it was.
 """
 
