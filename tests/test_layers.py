@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "report": {"core"},
     "viewer": {"core"},
     "api": {"core", "formats", "compute", "rigs", "motion", "inversion", "imitation", "mimic", "report", "viewer"},
-    "mimic": {"core", "formats", "compute", "motion", "imitation", "player", "report"},
+    "mimic": {"core", "formats", "compute", "rigs", "motion", "imitation", "player", "report", "host"},
     "player": set(),
     "demo": {"core", "api", "mimic", "formats", "compute", "rigs", "inversion", "report"},
     "cli": {"core", "api", "mimic", "demo", "formats", "compute", "rigs", "inversion", "imitation", "report", "viewer"},

@@ -6,6 +6,8 @@
 The body is capsules around the rig's deforming bones, melted together; its weights fall off with the distance to each
 bone. Two shape keys swell the upper arms as the elbows bend and one fills the chest as the property "breath" of the
 bone `chest` says: all three are driven. Nothing in the file is anybody else's but the rig's own bones and shapes.
+
+Beside it stands OUT.controls.toml: which controls are animated, and how far they go.
 """
 
 import sys
@@ -20,23 +22,45 @@ RADII = {
     "DEF-spine.005": (0.055, 0.06),
     "DEF-spine.004": (0.06, 0.055),
     "DEF-spine": (0.125, 0.13),
-    "DEF-pelvis": (0.1, 0.09),
+    "DEF-pelvis": (0.08, 0.07),
     "DEF-shoulder": (0.07, 0.065),
     "DEF-upper_arm": (0.058, 0.048),
     "DEF-forearm": (0.046, 0.036),
-    "DEF-hand": (0.038, 0.034),
-    "DEF-thigh": (0.085, 0.068),
-    "DEF-shin": (0.062, 0.045),
-    "DEF-foot": (0.045, 0.042),
-    "DEF-toe": (0.038, 0.03),
+    "DEF-hand": (0.045, 0.045),
+    "DEF-thigh": (0.078, 0.06),
+    "DEF-shin": (0.055, 0.045),
+    "DEF-foot": (0.05, 0.048),
+    "DEF-toe": (0.046, 0.042),
 }
-VOXEL = 0.03
+VOXEL = 0.028
 """Size of the body's faces [m]."""
 NEAR = 0.06
 """Bones nearer to each other than this share their vertices [m]."""
 INFLUENCES = 4
 SMOOTHED = 4
 """Times that weights are averaged over neighbouring vertices."""
+
+CHOICES = """\
+# What is animated on this rig: limbs by their IK handles, nothing stretched, small corrections by the tweak bones.
+exclude = [
+    "*.s[xyz]", "root.*", "*_parent.*", "*rubber_tweak", "*_ik_target.*",
+    "thigh_fk.*", "shin_fk.*", "foot_fk.*", "toe_fk.*", "upper_arm_fk.*", "forearm_fk.*", "hand_fk.*",
+]
+
+[limits]
+"*.t[xyz]" = [-0.05, 0.05]
+"*.r[xyz]" = [-0.5, 0.5]
+"*tweak*.t[xyz]" = [-0.03, 0.03]
+"torso.t[xyz]" = [-0.3, 0.3]
+"torso.r[xyz]" = [-0.8, 0.8]
+"*_ik.*.t[xyz]" = [-0.05, 0.05]
+"hand_ik.*.t[xyz]" = [-0.4, 0.4]
+"hand_ik.*.r[xyz]" = [-1.2, 1.2]
+"foot_ik.*.t[xyz]" = [-0.3, 0.3]
+"foot_ik.*.r[xyz]" = [-0.8, 0.8]
+"head.r[xyz]" = [-0.9, 0.9]
+"""
+"""Written beside the file, where Bunraku looks for it."""
 
 
 class Bone:
@@ -223,6 +247,7 @@ def main(path):
     body = make_body(bones)
     correct(body, rig, bones, bind(body, rig, bones))
     bpy.ops.wm.save_as_mainfile(filepath=str(path), check_existing=False, compress=True)
+    path.with_name(f"{path.stem}.controls.toml").write_text(CHOICES)
     print(f"{path}: {len(rig.data.bones)} bones, {len(body.data.vertices)} vertices")
 
 

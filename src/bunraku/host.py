@@ -328,3 +328,45 @@ def _posed(
     if mesh.shape != (vertices, 3):
         return None, f"the mesh has shape {mesh.shape}; at neutral it had {(vertices, 3)}"
     return mesh.astype(np.float32 if mesh.dtype.itemsize <= 4 else np.float64, copy=False), ""
+
+
+def serve_simulation(open_world: Callable[..., tuple[dict[str, Any], Any]], program: str = "a host") -> None:
+    """Serve simulated characters, all alike and side by side, until the other side is gone.
+
+    `open_world(count=…, frames=…, **options)` returns what is to be told of the world (JSON) and the world: an object
+    with `reset(qpos, qvel)`, which puts all characters into these positions and velocities (count, …), `act(controls)`,
+    which sets what their actuators do from now on (count, …), `step()`, one control step of all, and `observe()`, their
+    (qpos, qvel) now. Opening again replaces the world.
+    """
+    held: dict[str, Any] = {}
+
+    def opened(message: Message) -> Iterator[tuple[int, dict, dict]]:
+        about, held["world"] = open_world(**message.plain)
+        yield DONE, about, {}
+
+    def answering(do: Callable[[Any, Message], dict[str, np.ndarray]]) -> Handler:
+        def answer(message: Message) -> Iterator[tuple[int, dict, dict]]:
+            if "world" not in held:
+                raise MistakeError("no simulation is open")
+            yield DONE, {}, do(held["world"], message)
+
+        return answer
+
+    def reset(world: Any, message: Message) -> dict[str, np.ndarray]:
+        world.reset(message.arrays["qpos"], message.arrays["qvel"])
+        return {}
+
+    def act(world: Any, message: Message) -> dict[str, np.ndarray]:
+        world.act(message.arrays["controls"])
+        return {}
+
+    def step(world: Any, message: Message) -> dict[str, np.ndarray]:
+        world.step()
+        return {}
+
+    def observe(world: Any, message: Message) -> dict[str, np.ndarray]:
+        qpos, qvel = world.observe()
+        return {"qpos": np.asarray(qpos, np.float64), "qvel": np.asarray(qvel, np.float64)}
+
+    handlers = {RESET: reset, ACT: act, STEP: step, OBSERVE: observe}
+    serve({OPEN: opened, **{kind: answering(do) for kind, do in handlers.items()}}, program)

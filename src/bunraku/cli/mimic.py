@@ -31,7 +31,8 @@ def train() -> type[Command]:
         """
 
         character: Positional[str]
-        """bopbag, bopbag6, bopbag2, bopbag3, humanoid, or an MJCF file (.xml)."""
+        """bopbag, bopbag6, bopbag2, bopbag3, humanoid, or an MJCF file (.xml); blender:bopbag, which Blender simulates;
+        host:COMMAND, which starts a program of yours that simulates one."""
         out: Path
         """The folder of the run to write."""
         clip: Path | None = None

@@ -27,7 +27,7 @@ from bunraku.imitation.rewards import (
     literal_reward,
     users_reward,
 )
-from bunraku.imitation.simulation import Simulation, SimulationConfig
+from bunraku.imitation.simulation import Simulation, SimulationConfig, States
 from bunraku.imitation.snapshots import check_fits, packed, unpacked
 from bunraku.imitation.start import StartConfig, draw_start
 from bunraku.imitation.symmetry import symmetry
@@ -66,8 +66,11 @@ class SimulatedEnvironment:
         cfg: EnvironmentConfig,
         clip: Clip | None = None,
         reward: RewardFunction | None = None,
+        simulate: Callable[[Built, int, int], States] | None = None,
     ) -> None:
         """Build it; `reset` must come before the first `step`.
+
+        `simulate(built, count, episode_steps)` computes the states, in place of MuJoCo here.
 
         Raises:
             BunrakuError: sizes that are not positive, a clip that names no part of the character.
@@ -79,7 +82,11 @@ class SimulatedEnvironment:
         self.character, self.cfg = character, cfg
         self.built = build(character)
         self.reference: Reference = fixed_pose(self.built) if clip is None else clip_reference(self.built, clip)
-        self.simulation = Simulation(self.built, cfg.count, cfg.simulation)
+        self.simulation: States = (
+            Simulation(self.built, cfg.count, cfg.simulation)
+            if simulate is None
+            else simulate(self.built, cfg.count, self.episode_steps)
+        )
         self.layout = layout(self.built.anatomy, clip=clip is not None)
         self._has_clip = clip is not None
         self._has_users_reward = reward is not None

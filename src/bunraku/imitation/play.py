@@ -16,7 +16,7 @@ from bunraku.imitation.character import Built
 from bunraku.imitation.clip_environment import HOLD_S, ClipEnvironment
 from bunraku.imitation.evaluate import Controller
 from bunraku.imitation.protocol import Environment
-from bunraku.imitation.simulation import Simulation
+from bunraku.imitation.simulation import States
 
 LOOP_S = 10.0
 """How much of a motion without end is shown."""
@@ -51,7 +51,7 @@ class Simulated(Environment, Protocol):
         ...
 
     @property
-    def simulation(self) -> Simulation:
+    def simulation(self) -> States:
         """Its states."""
         ...
 

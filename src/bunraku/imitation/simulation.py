@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -42,6 +43,56 @@ class SimulationConfig:
     """Folder for the states and controls from which the simulation diverged."""
     replay_limit: int = 100
     """At most so many of them are kept."""
+
+
+class States(Protocol):
+    """What an environment knows of a simulation: a batch of states of one character, wherever it is computed."""
+
+    diverged: int
+    """How many states have diverged so far."""
+
+    @property
+    def qpos(self) -> Float[np.ndarray, "count nq"]:
+        """Generalised positions."""
+        ...
+
+    @property
+    def qvel(self) -> Float[np.ndarray, "count nv"]:
+        """Generalised velocities."""
+        ...
+
+    def place(
+        self,
+        which: Bool[np.ndarray, "count"],
+        qpos: Float[np.ndarray, "placed nq"],
+        qvel: Float[np.ndarray, "placed nv"],
+    ) -> None:
+        """Put some characters into given positions and velocities."""
+        ...
+
+    def push(self, body: str, force_w: Float[np.ndarray, "count 3"], steps: int) -> None:
+        """Push a body with a force [N] in world axes during the next `steps` control steps."""
+        ...
+
+    def let_go(self) -> None:
+        """Nobody pushes any more."""
+        ...
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """All that decides what follows, as a copy."""
+        ...
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go back to a snapshot."""
+        ...
+
+    def advance(self, control: Float[np.ndarray, "count nu"]) -> Bool[np.ndarray, "count"]:
+        """One control step; which states diverged and stay as they were."""
+        ...
+
+    def close(self) -> None:
+        """End what it has started."""
+        ...
 
 
 class Simulation:

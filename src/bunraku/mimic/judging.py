@@ -34,7 +34,7 @@ def evaluate(
     """
     trained, task = load_trained(run, character)
     result = {**trained.result, **judge(run, trained, task, policy, episodes, episode_s, seed)}
-    if push:
+    if push and (isinstance(task, ClipTask) or task.world is None):  # nobody can push in another program
         result["pushes"] = _pushed(trained, task, policy, seed)
     return result
 

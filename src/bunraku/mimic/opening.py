@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bunraku.core.errors import BunrakuError
 from bunraku.mimic.clip_task import FOLLOWS, ClipTask, clip_config
 from bunraku.mimic.fitting import fall_of, fitting_clip
+from bunraku.mimic.hosting import HostedWorld, character_of, is_hosted, open_world, reopen_world
 from bunraku.mimic.keeping import CHARACTER, CLIP, keep
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CLIP_REWARDS = ("auto", "deepmimic", "literal")
 REWARDS = ("auto", "bopbag", "literal", "deepmimic")
 Which = Literal["best", "last"]
+HOSTED = "host"
+"""The setting under which a run keeps what simulated it, where MuJoCo did not."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,16 @@ class Task:
     reward_name: str
     reward: RewardFunction | None
     name: str
+    world: HostedWorld | None = None
+    """What simulates, where MuJoCo does not."""
 
     def environment(self, count: int, episode_s: float | None = None) -> SimulatedEnvironment:
         """So many characters with this task, episodes as long as in training unless said."""
         from bunraku.imitation.environment import SimulatedEnvironment
 
         cfg = replace(self.cfg, count=count, episode_s=episode_s or self.cfg.episode_s)
-        return SimulatedEnvironment(self.character, cfg, self.clip, self.reward)
+        simulate = None if self.world is None else self.world.simulate
+        return SimulatedEnvironment(self.character, cfg, self.clip, self.reward, simulate)
 
     def exam(self, count: int, episode_s: float) -> SimulatedEnvironment:
         """The same from the starts that policies are judged by."""
@@ -67,6 +73,7 @@ class Task:
             "start": asdict(cfg.start),
             "judged_from": asdict(self.judged_from),
             "files": sorted(self.character.files),
+            **({} if self.world is None else {HOSTED: self.world.identity()}),
         }
         return Subject(self.name, self.character.hash, self.character.physics_hz, settings)
 
@@ -99,7 +106,8 @@ def open_task(
 
     if threads < 1:
         raise BunrakuError(f"threads = {threads}: expected at least 1")
-    character = open_character(source)
+    hosted = is_hosted(source)
+    character = open_character(character_of(source) if hosted else source)
     if character.free:
         assert environment is None or not isinstance(environment, EnvironmentConfig)
         return _open_clip_task(character, source, clip, reward, environment, threads, mend)
@@ -118,7 +126,13 @@ def open_task(
         reward = cfg.reward
     named = {"auto": "auto", "bopbag": "bopbag", "literal": "literal", "deepmimic": "deepmimic"}
     cfg = replace(cfg, reward=named.get(reward, "auto"), simulation=SimulationConfig(threads=threads))
-    return Task(character, cfg, judged_from, loaded, identity, reward, function, source)
+    if not hosted:
+        return Task(character, cfg, judged_from, loaded, identity, reward, function, source)
+    # Other programs let all episodes begin together, and at rest.
+    cfg = replace(cfg, start=replace(cfg.start, spin_rad_s=0.0))
+    judged_from = replace(judged_from, spin_rad_s=0.0)
+    world = open_world(source, character)
+    return Task(character, cfg, judged_from, loaded, identity, reward, function, source, world)
 
 
 def _open_clip_task(
@@ -190,7 +204,7 @@ def reopen_task(out: Path, run: Run, character: str | None) -> Task | ClipTask:
     if missing:
         raise BunrakuError(f"{out}: does not say what its task was (lacks {', '.join(sorted(missing))})")
     if character is not None:
-        found = open_character(character)
+        found = open_character(character_of(character) if is_hosted(character) else character)
     else:
         folder = (out / CHARACTER).resolve()
         found = character_from_xml(
@@ -211,7 +225,15 @@ def reopen_task(out: Path, run: Run, character: str | None) -> Task | ClipTask:
         start=StartConfig(**settings["start"]),
     )
     judged_from = StartConfig(**settings["judged_from"])
-    return Task(found, cfg, judged_from, clip, settings.get("clip"), reward, None, character or name)
+    world = _world_of(settings, found, name, character)
+    return Task(found, cfg, judged_from, clip, settings.get("clip"), reward, None, character or name, world)
+
+
+def _world_of(settings: Mapping[str, Any], found: Character, name: str, character: str | None) -> HostedWorld | None:
+    """What simulates a run's character: MuJoCo (None), or the program that the run or the user names."""
+    if character is not None:
+        return open_world(character, found) if is_hosted(character) else None
+    return reopen_world(name, found, settings[HOSTED]) if HOSTED in settings else None
 
 
 def _kept(folder: Path, name: str) -> bytes:

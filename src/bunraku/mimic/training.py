@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
+from bunraku.mimic.clip_task import ClipTask
 from bunraku.mimic.judging import judge
-from bunraku.mimic.opening import open_task, preset_of, reopen_task
+from bunraku.mimic.opening import Task, open_task, preset_of, reopen_task
 
 if TYPE_CHECKING:
     from bunraku.imitation.clip_environment import ClipConfig
@@ -73,7 +74,7 @@ def train(
         progress=progress if minutes is None or samples is not None else _by_time(progress, minutes, rest or 0.0),
     )
     task.keep(out)
-    return _with_evaluation(out, run)
+    return _with_evaluation(out, run, task)
 
 
 def _finished(out: Path) -> bool:
@@ -102,14 +103,15 @@ def _by_time(progress: Progress, minutes: float, rest: float) -> Progress:
     return by_time
 
 
-def _with_evaluation(out: Path, run: Run) -> dict[str, Any]:
+def _with_evaluation(out: Path, run: Run, task: Task | ClipTask) -> dict[str, Any]:
     """The training's result with an evaluation, which is stored beside it."""
     from bunraku.core import artifact
 
     result = dict(run.result)
     if "normalized_return" in result:
         return result
-    result |= judge(out, run, reopen_task(out, run, None), "last", 32, None)
+    hosted = isinstance(task, Task) and task.world is not None  # the program is running already
+    result |= judge(out, run, task if hosted else reopen_task(out, run, None), "last", 32, None)
     manifest = artifact.read_manifest(out)
     artifact.finish_output(out, {}, manifest["description"], result)
     return result
