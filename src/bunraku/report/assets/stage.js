@@ -19,6 +19,8 @@ class Stage {
     this.views = [];
     this.groups = [];
     this.drawn = 0;
+    /** Of the full resolution, while things move: less where drawing is slow. */
+    this.quality = 1;
   }
 
   /** Begin: here, so that a page without WebGL still shows everything else. */
@@ -85,13 +87,15 @@ class Stage {
     });
   }
 
-  draw() {
+  /** Draw; sharply only where nothing moves, if drawing takes long. */
+  draw(still = false) {
     const width = this.canvas.clientWidth;
     const height = this.canvas.clientHeight;
     if (!width || !height || !this.views.length) return;
     const { renderer, camera } = this;
-    const scale = Math.min(2, devicePixelRatio || 1);
+    const scale = Math.min(2, devicePixelRatio || 1) * (still ? 1 : this.quality);
     if (renderer.getPixelRatio() !== scale) renderer.setPixelRatio(scale);
+    const began = performance.now();
     if (this.width !== width || this.height !== height) {
       renderer.setSize(width, height, false);
       [this.width, this.height] = [width, height];
@@ -116,6 +120,18 @@ class Stage {
       renderer.render(this.scene, camera);
     });
     this.drawn++;
+    clearTimeout(this.later);
+    if (!still && this.drawn % 6 === 0) this.pace(began);
+    if (!still && this.quality < 1) this.later = setTimeout(() => this.draw(true), 250);
+  }
+
+  /** Wait for what was just drawn, and choose the resolution by how long it took. */
+  pace(began) {
+    const gl = this.renderer.getContext();
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+    const took = performance.now() - began;
+    if (took > 18) this.quality = Math.max(0.5, this.quality - 0.125);
+    else if (took < 6) this.quality = Math.min(1, this.quality + 0.125);
   }
 }
 

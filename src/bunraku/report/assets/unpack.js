@@ -41,6 +41,13 @@ class MovingMesh {
     this.size = this.mean.length;
     this.shapes = new Float32Array(data.length);
     for (let i = 0; i < data.length; i++) this.shapes[i] = data[i] * (step / 32767);
+    /** Weights below these move no vertex by a tenth of a step: they are not worth the time. */
+    this.least = new Float32Array(this.count);
+    for (let k = 0; k < this.count; k++) {
+      let most = 1;
+      for (let i = k * this.size; i < (k + 1) * this.size; i++) most = Math.max(most, Math.abs(data[i]));
+      this.least[k] = (0.1 * 32767) / most;
+    }
     this.weights = arrays[`${name}.weights`].data;
     this.centre = arrays[`${name}.centre`].data;
     this.rows = this.centre.length / 3;
@@ -55,7 +62,7 @@ class MovingMesh {
     const { shapes, size } = this;
     for (let k = 0; k < this.count; k++) {
       const w = (1 - share) * this.weights[low * this.count + k] + share * this.weights[high * this.count + k];
-      if (w === 0) continue;
+      if (Math.abs(w) < this.least[k]) continue;
       for (let i = 0, j = k * size; i < size; i++, j++) out[i] += w * shapes[j];
     }
     for (let axis = 0; axis < 3; axis++) {
