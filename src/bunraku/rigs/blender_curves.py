@@ -21,7 +21,7 @@ from bunraku.formats.euler import euler_from_quats, quats_from_euler
 EULER = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 SMALL = 1e-4  # of a frame, for slopes
 Curve = Callable[[np.ndarray], np.ndarray]
-STEEP = 4.0  # rad from a key to the next: near a pole angles fly, and axes turn over where there is no angle
+STEEP = 1.0  # rad per frame: near a pole angles fly, and axes turn over where there is no angle
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,7 @@ def _turned(
             slopes = np.zeros_like(chosen)
             return [keys(at, column, slope, slope, ways) for column, slope in zip(chosen.T, slopes.T, strict=True)]
         before, after = (_slopes(curve, chosen, at, side, mode) for side in (-1, 1))
-        longest = np.diff(at).max()
-        if mode == "AXIS_ANGLE" or max(np.abs(before).max(), np.abs(after).max()) * longest > STEEP:
+        if mode == "AXIS_ANGLE" or max(np.abs(before).max(), np.abs(after).max()) > STEEP:
             at = np.union1d(at, shot)
             return [every(at, column) for column in running(curve(at), mode).T]
         wanted = values[np.searchsorted(dense, shot)]
