@@ -3,7 +3,7 @@
 import numpy as np
 
 from bunraku.core.dual_quaternions import blend, bones, sensitivities
-from bunraku.core.rotations import matrix_from_rotvec
+from bunraku.core.rotations import matrix_from_rotvec, skew
 from bunraku.core.transforms import apply, compose
 
 
@@ -104,3 +104,13 @@ def test_sensitivities_are_the_differences_of_the_blend():
                     sides.append(blend(bones(changed), points, influences, weights).vertices)
                 slope = (sides[0] - sides[1]) / (2 * step)
                 np.testing.assert_allclose(felt.reshape(2, 7, 3, 12)[..., entry], slope, atol=2e-8)
+
+
+def test_the_short_way_for_rigid_motions_is_the_same():
+    matrices, (points, influences, weights) = random_bones(stretched=False), random_points()
+    parts = bones(matrices)
+    blended = blend(parts, points, influences, weights)
+    motion = affine(skew(np.array([1.0, -2, 3])), [0.3, 0.2, -0.5])
+    full, short = (sensitivities(parts, blended, points, influences, weights, rigid) for rigid in (False, True))
+    moved, quickly = (np.einsum("pvkxil,il->pvkx", each, motion) for each in (full, short))
+    np.testing.assert_allclose(quickly, moved, atol=1e-12)

@@ -88,10 +88,13 @@ def sensitivities(
     points: Float[np.ndarray, "poses vertices 3"],
     influences: Int[np.ndarray, "vertices influences"],
     weights: Float[np.ndarray, "vertices influences"],
+    rigid: bool = False,
 ) -> Float[np.ndarray, "poses vertices influences 3 3 4"]:
     """How each vertex moves with the generator X (3×4) of each of its influences, dM = X·[M; 0 0 0 1].
 
     With u = q·Q*/|Q|² and ω the angular velocity that X gives the bone:
+    `rigid`: no bone stretches and every X that will be asked for is rigid, so that stretches need not be looked at.
+
     δ = w·s·½(0, ω)·u turns the vertex by 2·vec δ about the origin, and the shift moves by
     2·vec(dQ'·Q* + Q'·dQ*)/|Q|² − 2·δ₀·shift, where dQ' = w·s·(½(0, ḃ)·q + ¼(0, b)(0, ω)·q).
     """
@@ -109,6 +112,8 @@ def sensitivities(
     by_turn += 0.5 * (u0 * bx - ux @ bx - u[..., :, None] * parts.shift[:, influences][..., None, :])
     by_turn += blended.shift[:, :, None, :, None] * u[..., None, :]
     by_turn -= back[..., :1, None] * eye + skew(back[..., 1:])
+    if rigid:
+        return _rigid(signed * by_turn, by_shift, parts.shift[:, influences])
     spins, stretching = _rates(parts)
     out = np.einsum("pvkxa,pvkail->pvkxil", signed * by_turn, spins[:, influences])
     origin = parts.shift[:, influences]
@@ -117,6 +122,15 @@ def sensitivities(
     whole[..., 3] = by_shift
     pulled = np.einsum("pvkacil,pvc->pvkail", stretching[:, influences], points)
     whole[..., :3] += np.einsum("vk,pvxa,pvkail->pvkxil", weights, blended.rotation, pulled)
+    return whole
+
+
+def _rigid(by_turn: np.ndarray, by_shift: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """The same where X = [[ω]× | τ]: of X's linear part, the antisymmetric one alone is ω."""
+    whole = np.empty((*by_turn.shape, 4))
+    whole[..., :3] = np.einsum("pvkxa,ail->pvkxil", by_turn, 0.5 * _LEVI.transpose(1, 0, 2))
+    whole[..., :3] += by_shift[..., None] * origin[..., None, None, :]
+    whole[..., 3] = by_shift
     return whole
 
 

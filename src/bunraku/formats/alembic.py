@@ -110,7 +110,8 @@ def _sequence(above: tuple[Any, ...], name: str) -> MeshSequence:
     count = len(first.getPositions())
     rate, numbers = frames_of(times, name) if len(times) > 1 else (Fraction(24), np.zeros(1, np.int64))
     frames = int(numbers[-1] - numbers[0]) + 1
-    faces = triangulate(*(np.array(a, np.int64) for a in (first.getFaceCounts(), first.getFaceIndices())), count, name)
+    counts, corners = np.array(first.getFaceCounts(), np.int64), np.array(first.getFaceIndices(), np.int64)
+    faces = triangulate(counts, corners, count, name)
     vertices = np.full((frames, count, 3), np.nan)
     for number, time in zip(numbers, times, strict=True):
         selector = Abc.ISampleSelector(float(time))

@@ -30,6 +30,9 @@ def write_gltf(path: Path, character: SkinnedCharacter, animations: Sequence[Ani
     """
     if path.suffix.lower() != ".glb":
         raise BunrakuError(f"{path}: ends in {path.suffix!r}; expected .glb")
+    if character.ramps is not None or len(character.dual_vertices):
+        what = "in-between shapes" if character.ramps is not None else "dual quaternion skinning"
+        raise BunrakuError(f"{path}: glTF has no {what}, which this character has")
     nodes = _joint_nodes(character.skeleton)
     skin_joints = _skin_joints(character, nodes)
     root: dict[str, Any] = {"asset": {"version": "2.0", "generator": "bunraku"}, "scene": 0}

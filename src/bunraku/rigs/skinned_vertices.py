@@ -126,7 +126,8 @@ class SkinnedVertices:
         chosen = character.dual_vertices
         parts, blended, points = dual_blend(character, world, shapes)
         of = (character.influences[chosen], character.weights[chosen])
-        by_influence[chosen] = sensitivities(parts, blended, points, *of)[0]
+        rigid = not self.rig.scales and bool(np.abs(parts.stretch - np.eye(3)).max() < 1e-9)
+        by_influence[chosen] = sensitivities(parts, blended, points, *of, rigid)[0]
         by_point[chosen] = blended.rotation[0] @ blended.stretch[0]
         return by_influence, by_point
 
