@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import mujoco
 import numpy as np
-import opengl
 import pytest
 
+import opengl
 from bunraku.core.errors import BunrakuError
 from bunraku.core.shown import Shown
 from bunraku.imitation import screen
