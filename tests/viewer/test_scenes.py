@@ -50,8 +50,7 @@ class Sheet:
         self.faces, self.neutral, self.factor = FACES, SQUARE, factor
 
     def evaluate(self, controls: np.ndarray) -> np.ndarray:
-        moved = SQUARE[None] * (1 + self.factor * controls[:, None, [0, 1, 1]])
-        return moved
+        return SQUARE[None] * (1 + self.factor * controls[:, None, [0, 1, 1]])
 
 
 def clicked(handle: viser.GuiButtonHandle) -> None:
