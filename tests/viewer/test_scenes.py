@@ -2,18 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import pytest
 import viser
 
-from bunraku.core.controls import control_spec
-from bunraku.core.errors import BunrakuError
-from bunraku.core.live import Glimpse
 from bunraku.core.playback import Playback
-from bunraku.core.shown import Shown
-from bunraku.core.solid import Solid
 from bunraku.viewer import server as serving
 from bunraku.viewer.clip import ClipScene, Mark
 from bunraku.viewer.meshes import MeshScene
@@ -22,10 +16,7 @@ from bunraku.viewer.rig import RigScene
 from bunraku.viewer.run import RunScene
 from bunraku.viewer.stage import place_of
 from bunraku.viewer.surface import STEPS, AmountSurface, compact, steps_of
-
-HOSTILE = "<script>window.harmed = 1</script>"
-FACES = np.array([[0, 1, 2], [1, 3, 2]])
-SQUARE = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], np.float64)
+from viewer_values import BALL, FACES, HOSTILE, SQUARE, FakeLive, Sheet, a_take
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +31,6 @@ def server(running: viser.ViserServer) -> viser.ViserServer:
     running.scene.reset()
     running.gui.reset()
     return running
-
-
-class Sheet:
-    """A square that two controls stretch."""
-
-    def __init__(self, factor: float = 1.0) -> None:
-        self.spec = control_spec((f"{HOSTILE}.wide", "deep"), -1.0, 1.0, units=("m", "1"))
-        self.faces, self.neutral, self.factor = FACES, SQUARE, factor
-
-    def evaluate(self, controls: np.ndarray) -> np.ndarray:
-        return SQUARE[None] * (1 + self.factor * controls[:, None, [0, 1, 1]])
-
-
-def clicked(handle: viser.GuiButtonHandle) -> None:
-    for callback in handle._impl.update_cb:
-        callback(None)  # pyright: ignore[reportArgumentType]
 
 
 def shown_vertices(server: viser.ViserServer, name: str) -> np.ndarray:
@@ -122,24 +97,6 @@ def test_a_surface_of_amounts_shows_every_triangle_once(server: viser.ViserServe
     assert missing is surface._parts[-1]
 
 
-def a_take(name: str = "take", apart: float = 0.1) -> Shown:
-    frames = SQUARE[None] + np.arange(30)[:, None, None] * [0.0, 0.0, 0.01]
-    points = frames + np.linspace(0, apart, 30)[:, None, None] * np.array([0.0, 0.0, 1.0])
-    there = np.ones((30, 4), bool)
-    there[3, 2] = False
-    error = np.linspace(0, apart, 30)
-    return Shown(
-        name,
-        FACES,
-        30,
-        Fraction(24),
-        100,
-        lambda rows: frames[rows],
-        lambda rows: (points[rows], there[rows]),
-        frame_error=error,
-    )
-
-
 def test_a_take_is_scrubbed_played_and_jumps_to_its_worst_frames(server: viser.ViserServer):
     scene = MeshScene(server, [a_take()])
     scene.tick(0.0)
@@ -173,9 +130,6 @@ def test_a_capture_that_is_gone_leaves_the_mesh(server: viser.ViserServer):
     assert "error" not in scene._status.content
 
 
-BALL = Solid(0, "ellipsoid", np.full(3, 0.1), np.zeros(3), np.array([1.0, 0, 0, 0]))
-
-
 def test_marks_are_seen_at_their_joint_in_their_frames_only(server: viser.ViserServer):
     pos = np.tile(np.array([[0, 0, 1.0], [0, 0, 2.0]]), (10, 1, 1))
     quat = np.tile(np.array([1.0, 0, 0, 0]), (10, 2, 1))
@@ -191,38 +145,6 @@ def test_marks_are_seen_at_their_joint_in_their_frames_only(server: viser.ViserS
     np.testing.assert_allclose(spot.position, [0, 0, 2.0])
     assert "here: spike" in scene._status.content
     assert "<script" not in scene._status.content
-
-
-class FakeLive:
-    """Counts what is asked of it."""
-
-    name, body_names, solids = HOSTILE, ("root", "left_foot"), (BALL, replace(BALL, joint=1))
-    control_hz, trained_hz = 30.0, 240.0
-
-    def __init__(self) -> None:
-        self.steps, self.pushed, self.physics_hz = 0, list[tuple[str, list[float], float]](), 240.0
-
-    def _glimpse(self) -> Glimpse:
-        pos = np.array([[0.1 * self.steps, 0, 1.0], [0.1 * self.steps, 0, 0.0]])
-        quat = np.tile(np.array([1.0, 0, 0, 0]), (2, 1))
-        return Glimpse(self.steps / 30, pos, quat, pos, quat, 0.5, 0.75, {"pose": 0.25}, "")
-
-    def restart(self) -> Glimpse:
-        self.steps = 0
-        return self._glimpse()
-
-    def step(self) -> Glimpse:
-        self.steps += 1
-        return self._glimpse()
-
-    def push(self, body: str, force_w: np.ndarray, seconds: float) -> None:
-        self.pushed.append((body, np.round(force_w, 6).tolist(), seconds))
-
-    def set_physics_hz(self, hz: float, *, allowed: bool) -> Glimpse:
-        if not allowed and hz != self.trained_hz:
-            raise BunrakuError("bound to its rate")
-        self.physics_hz = hz
-        return self.restart()
 
 
 def test_a_policy_acts_at_its_own_rate_stops_and_steps(server: viser.ViserServer):
