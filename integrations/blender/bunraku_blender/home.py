@@ -106,7 +106,7 @@ def _write(message):
     if asked["layer"]:
         _layer(asked, curves, mesh, rigs)
     else:
-        _rest(mesh, rigs, asked["choices"])
+        settle(mesh, rigs, asked["choices"])
         action.assign(action.write(asked["name"], curves))
         scene = bpy.context.scene
         scene.render.fps, scene.render.fps_base = asked["fps"], asked["fps_base"]
@@ -136,7 +136,7 @@ def _layer(asked, curves, mesh, rigs):
     action.lay(action.write(asked["name"], curves), asked["start"], asked["start"] + asked["frames"] - 1)
 
 
-def _rest(mesh, rigs, choices):
+def settle(mesh, rigs, choices):
     """All controls at neutral and what had moved them taken off: actions are kept, without moving anything."""
     owners = [block for block in (mesh, mesh.data.shape_keys, *rigs, *(rig.data for rig in rigs)) if block is not None]
     played = [(block.animation_data, block.animation_data.use_nla) for block in owners if block.animation_data]

@@ -82,7 +82,7 @@ class BlenderFile:
         asked = {**self.options, **plain, "name": shot.name, "start": shot.start, "frames": shot.frames}
         answer = _tell(self.process, SURVEY, asked, arrays, limit=SURVEYED_BYTES, wait_s=self._patience(shot))
         rate, base = answer.plain["fps"]
-        fps = Fraction(rate) / Fraction(base).limit_denominator(100_000)
+        fps = Fraction(rate) / Fraction(base).limit_denominator(10_000)
         return Beneath(answer.arrays["values"].astype(np.float64), fps, tuple(answer.plain["beneath"]))
 
     def write(self, to: Path, shot: Shot, curves: Sequence[FCurve], *, layer: bool) -> bool:
