@@ -40,9 +40,13 @@ SCRUB = """async (count) => {
     gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
   };
   for (let i = 0; i < 10; i++) at(i);
-  const before = performance.now();
-  for (let i = 0; i < count; i++) at(i);
-  return (performance.now() - before) / count;
+  const times = [];
+  for (let i = 0; i < count; i++) {
+    const before = performance.now();
+    at(i);
+    times.push(performance.now() - before);
+  }
+  return times.sort((a, b) => a - b);
 }"""
 
 
@@ -122,14 +126,16 @@ def scrubbed(page: Path, width: int, height: int) -> dict[str, float]:
         sight.goto(page.resolve().as_uri())
         sight.wait_for_selector("html[data-ready]")
         ready = time.perf_counter() - before
-        each = {mode: _scrub(sight, mode) for mode in ("side", "overlay", "rig")}
+        found = {name: value for mode in ("side", "overlay", "rig") for name, value in _scrub(sight, mode).items()}
         browser.close()
-    return {"ready_s": ready, **{f"{mode}_fps": 1000 / ms for mode, ms in each.items()}}
+    return {"ready_s": ready, **found}
 
 
-def _scrub(sight: Any, mode: str) -> float:
+def _scrub(sight: Any, mode: str) -> dict[str, float]:
+    """Frames/s of the median frame, and of the fastest tenth: what a machine that does nothing else would do."""
     sight.evaluate("(mode) => window.report.part.setMode(mode)", mode)
-    return float(sight.evaluate(SCRUB, 60))
+    times = sight.evaluate(SCRUB, 60)
+    return {f"{mode}_fps": 1000 / times[len(times) // 2], f"{mode}_fps_undisturbed": 1000 / times[len(times) // 10]}
 
 
 def main() -> None:

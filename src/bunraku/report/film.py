@@ -189,14 +189,15 @@ def thinned(
     """At most about `most` vertices, one for each cell of a grid: of a cell that with the largest error."""
     low, extent = neutral.min(axis=0), np.ptp(neutral, axis=0).max() + 1e-30
     weight = np.zeros(len(neutral)) if error is None else error
+    of = np.arange(len(neutral))
     # A surface crosses about the square of a grid's resolution in cells.
     for resolution in np.geomspace(2 * np.sqrt(most), 8, 24):
         cell = np.floor((neutral - low) / extent * resolution).astype(np.int64)
-        _, of = np.unique(cell, axis=0, return_inverse=True)
+        of = np.unique(cell, axis=0, return_inverse=True)[1].ravel()
         if of.max() + 1 <= most:
             break
-    order = np.lexsort((-weight, of.ravel()))
-    chosen = order[np.unique(of.ravel()[order], return_index=True)[1]]
-    triangles = of.ravel()[faces]
+    order = np.lexsort((-weight, of))
+    chosen = order[np.unique(of[order], return_index=True)[1]]
+    triangles = of[faces]
     a, b, c = triangles.T
     return chosen, triangles[(a != b) & (b != c) & (c != a)]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bunraku.core import artifact
-from bunraku.core.colours import MISSING, RAMP
+from bunraku.core.colours import CAPTURED, MISSING, RAMP, SOLVED
 from bunraku.report.packing import packed
 from bunraku.report.run import RunReport, run_part
 from bunraku.report.take import TakeReport, take_part
@@ -67,7 +67,8 @@ def page(parts: Sequence[Part], title: str) -> str:
         values.append(told)
         arrays |= {f"{number}:{name}": array for name, array in own.items()}
     found = packed(arrays)
-    document = {"title": title, "parts": values, "index": found.index, "ramp": RAMP.tolist(), "missing": MISSING}
+    colours = {"ramp": RAMP.tolist(), "missing": MISSING, "captured": CAPTURED, "solved": SOLVED}
+    document = {"title": title, "parts": values, "index": found.index, "colours": colours}
     program, style = _assets()
     policy = (
         f"default-src 'none'; script-src {_source(program)}; style-src {_source(style)}; img-src data: blob:; "

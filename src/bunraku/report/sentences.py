@@ -106,11 +106,11 @@ def said_of_run(report: RunReport) -> Said:
     if reached is None:
         return {"verdict": "This run has not been evaluated.", "what": what}
     others = [row for row in result.get("controllers", []) if not str(row["controller"]).startswith("policy")]
-    best = max((row["normalized_return"] for row in others), default=None)
     verdict = f"The policy reaches {reached:.3f} of the return (1 is perfect)"
-    if best is not None:
-        name = next(row["controller"] for row in others if row["normalized_return"] == best)
-        verdict += f"; without learning it would be {best:.3f} ({name})"
+    if others:
+        verdict += "; without learning: " + ", ".join(
+            f"{row['controller']} {row['normalized_return']:.3f}" for row in others[:3]
+        )
     if report.paper is not None:
         verdict += f"; the paper has {report.paper[1]:.3f} with {report.paper[0]:g} M samples"
     whole = result.get("full_episodes")

@@ -16,7 +16,7 @@ function help() {
 
 async function begin() {
   const values = JSON.parse(document.getElementById("values").textContent);
-  useRamp(values.ramp, values.missing);
+  useColours(values.colours);
   const arrays = await unpacked(values.index, document.getElementById("arrays").textContent);
   document.getElementById("arrays").remove();
   const main = document.getElementById("page");

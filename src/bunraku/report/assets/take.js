@@ -119,9 +119,9 @@ class TakePart {
     this.rigGroup.add(this.rig.object);
     if (this.apart) {
       const shared = onVertices ? faces : null;
-      this.capture = new Surface(this.measured, shared, onVertices ? {} : {});
+      this.capture = new Surface(this.measured, shared);
       this.captureGroup.add(this.capture.object);
-      this.ghost = new Surface(this.measured, shared, { colour: new THREE.Color(0xd08a2e), opacity: onVertices ? 0.45 : 1 });
+      this.ghost = new Surface(this.measured, shared, { colour: new THREE.Color(...CAPTURED), opacity: onVertices ? 0.45 : 1 });
       this.ghostGroup.add(this.ghost.object);
       if (!onVertices) {
         this.marks = new Surface(this.measured, null);
@@ -130,7 +130,7 @@ class TakePart {
     } else if (this.other) {
       this.capture = new Surface(this.other.size / 3, arrays.other_faces.data);
       this.captureGroup.add(this.capture.object);
-      this.ghost = new Surface(this.other.size / 3, arrays.other_faces.data, { colour: new THREE.Color(0xd08a2e), opacity: 0.45 });
+      this.ghost = new Surface(this.other.size / 3, arrays.other_faces.data, { colour: new THREE.Color(...CAPTURED), opacity: 0.45 });
       this.ghostGroup.add(this.ghost.object);
     }
     this.pinGroup = group();
@@ -183,7 +183,7 @@ class TakePart {
     const rig = [this.rigGroup, this.pinGroup, this.pointGroup];
     const views = {
       side: [{ name: "capture", groups: [this.captureGroup] }, { name: "rig, as solved", groups: rig }],
-      overlay: [{ name: "rig, with the capture over it in orange", groups: [...rig, this.ghostGroup] }],
+      overlay: [{ name: "rig, with the capture over it in blue", groups: [...rig, this.ghostGroup] }],
       capture: [{ name: "capture", groups: [this.captureGroup] }],
       rig: [{ name: "rig, as solved", groups: rig }],
     };
@@ -215,7 +215,7 @@ class TakePart {
     else if (this.other) {
       this.other.at(place, this.capture.positions);
       this.ghost.positions.set(this.capture.positions);
-      this.paint(this.capture, () => PLAIN);
+      this.paint(this.capture, () => CAPTURED);
       this.capture.changed();
       this.ghost.changed();
     }
@@ -257,7 +257,7 @@ class TakePart {
     }
     this.exact = share === 0;
     this.ghost.positions.set(out);
-    this.paint(this.capture, (i) => (error[i] < 0 ? NOT_THERE : PLAIN));
+    this.paint(this.capture, (i) => (error[i] < 0 ? NOT_THERE : CAPTURED));
     this.capture.changed();
     this.ghost.changed();
   }

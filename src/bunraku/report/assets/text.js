@@ -19,6 +19,7 @@ function numberText(value) {
   if (!Number.isFinite(value)) return "∞";
   const size = Math.abs(value);
   if (size === 0) return "0";
+  if (Number.isInteger(value) && size < 1e5) return String(value);
   if (size >= 1e9 || size < 1e-4) return value.toExponential(1).replace("e+", "e");
   if (size >= 1e6) return `${+(value / 1e6).toPrecision(3)}\u00a0M`;
   if (size >= 1e4) return `${+(value / 1e3).toPrecision(3)}\u00a0k`;
@@ -87,14 +88,17 @@ function table(rows, titles = null, options = {}) {
 const RAMP = new Float32Array(768);
 let RAMP_CSS = [];
 let NOT_THERE = [0.3, 0.3, 0.3];
-const PLAIN = [0.45, 0.48, 0.52];
+let CAPTURED = [0.3, 0.5, 0.7];
+let PLAIN = [0.5, 0.5, 0.5];
 
 function linearFromByte(byte) {
   const x = byte / 255;
   return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
 }
 
-function useRamp(stops, missing) {
+function useColours({ ramp: stops, missing, captured, solved }) {
+  CAPTURED = captured.map(linearFromByte);
+  PLAIN = solved.map(linearFromByte);
   RAMP_CSS = stops.map((stop) => `rgb(${stop.join(" ")})`);
   NOT_THERE = missing.map(linearFromByte);
   for (let i = 0; i < 256; i++) {
