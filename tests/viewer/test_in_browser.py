@@ -93,8 +93,8 @@ def test_a_take_is_scrubbed_in_the_page_and_its_figures_follow(shown):
     waited(sight, lambda: "1.208 s" in sight.page.inner_text("body"))
     assert "0.1" in sight.page.inner_text("body")
     waited(sight, lambda: picture(sight) != before)
-    sight.page.get_by_role("button", name="frame 127").click()
-    waited(sight, lambda: scene.scrubber.row == 27)
+    sight.page.get_by_role("button", name="frame 126").click()
+    waited(sight, lambda: scene.scrubber.row == 26)
     sight.shot("viewer take")
     is_clean(sight)
 

@@ -12,8 +12,6 @@ from bunraku.api.showing import Up, up_of
 from bunraku.core.errors import BunrakuError
 
 if TYPE_CHECKING:
-    import viser
-
     from bunraku.core.clip import Clip
     from bunraku.core.playback import Playback
     from bunraku.motion.problem import Problem
@@ -70,7 +68,7 @@ def view(
         served.close()
 
 
-def scene_of(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Scene]:
+def scene_of(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
     """Opens what is named, and returns what puts it into a server.
 
     Raises:
@@ -79,7 +77,7 @@ def scene_of(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Scen
     kind = _kind(source, cfg)
     if kind in ("take", "run") and not Path(source).is_dir():
         raise BunrakuError(f"{source}: is no folder")
-    openers: dict[str, Callable[[str, ViewConfig], Callable[[viser.ViserServer], Scene]]] = {
+    openers: dict[str, Callable[[str, ViewConfig], Callable[[Any], Scene]]] = {
         "take": _take_scene,
         "run": _run_scene,
         "rig": _rig_scene,
@@ -125,7 +123,7 @@ def _kind(source: str, cfg: ViewConfig) -> str:
     return "clip" if file.suffix.lower() in READ else "sequence"
 
 
-def _rig_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Scene]:
+def _rig_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
     from bunraku.api.doors import loaded_model, open_rig
     from bunraku.rigs.recorded import RecordedRig
 
@@ -141,7 +139,7 @@ def _rig_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Sc
         for name in model.spec.names:
             rig.spec.index(name)
 
-    def build(server: viser.ViserServer) -> Scene:
+    def build(server: Any) -> Scene:
         from bunraku.viewer.rig import RigScene
 
         return RigScene(server, rig, Path(source).name, up_of(source, cfg.up), model)
@@ -149,12 +147,12 @@ def _rig_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Sc
     return build
 
 
-def _model_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Scene]:
+def _model_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
     from bunraku.api.doors import loaded_model
 
     model: Any = loaded_model(Path(source))
 
-    def build(server: viser.ViserServer) -> Scene:
+    def build(server: Any) -> Scene:
         from bunraku.viewer.rig import RigScene
 
         return RigScene(server, model, Path(source).name, up_of(source, cfg.up))
@@ -162,12 +160,12 @@ def _model_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], 
     return build
 
 
-def _sequence_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Scene]:
+def _sequence_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
     from bunraku.api.showing import shown_sequence
 
     shown = shown_sequence(Path(source), cfg.up)
 
-    def build(server: viser.ViserServer) -> Scene:
+    def build(server: Any) -> Scene:
         from bunraku.viewer.meshes import MeshScene
 
         return MeshScene(server, [shown])
@@ -175,14 +173,14 @@ def _sequence_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer
     return build
 
 
-def _take_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Scene]:
+def _take_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
     from bunraku.api.showing import shown_take
 
     both = [shown_take(path, cfg.rig, cfg.up) for path in (Path(source), cfg.other) if path is not None]
     if len(both) > 1 and both[0].frames != both[1].frames:
         raise BunrakuError(f"--other {cfg.other}: has {both[1].frames} frames, {source} has {both[0].frames}")
 
-    def build(server: viser.ViserServer) -> Scene:
+    def build(server: Any) -> Scene:
         from bunraku.viewer.meshes import MeshScene
 
         return MeshScene(server, both)
@@ -190,12 +188,12 @@ def _take_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], S
     return build
 
 
-def _run_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Scene]:
+def _run_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
     from bunraku.mimic.live import live
 
     acting = live(Path(source), cfg.policy)
 
-    def build(server: viser.ViserServer) -> Scene:
+    def build(server: Any) -> Scene:
         from bunraku.viewer.run import RunScene
 
         return RunScene(server, acting)
@@ -203,7 +201,7 @@ def _run_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Sc
     return build
 
 
-def _clip_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], Scene]:
+def _clip_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
     from bunraku.api.clips import default_character, open_clip, open_physique
     from bunraku.motion.carry import check_for
     from bunraku.motion.check import check
@@ -218,7 +216,7 @@ def _clip_scene(source: str, cfg: ViewConfig) -> Callable[[viser.ViserServer], S
         playback = _on_character(carried.clip if carried else clip, named)
     marks = [_mark(problem, playback) for problem in report.problems]
 
-    def build(server: viser.ViserServer) -> Scene:
+    def build(server: Any) -> Scene:
         from bunraku.viewer.clip import ClipScene
 
         return ClipScene(server, playback, Path(source).name, marks)
