@@ -15,6 +15,7 @@ from bunraku.rigs.blender import choices_file, open_blend_rig, using
 from bunraku.rigs.blender_program import find_blender
 from bunraku.rigs.host import HostRig
 from bunraku.rigs.open import open_rig, rig_identity
+from bunraku.rigs.twin import twin_of
 
 MAKER = Path(__file__).parents[1] / "made_blends.py"
 
@@ -167,6 +168,19 @@ def test_a_file_without_one_steady_mesh_is_refused(blends, name, why):
 def test_a_mesh_is_chosen_by_its_name(blends):
     rig = open_rig(f"{blends / 'several.blend'}#right")
     assert rig.neutral[:, 0].min() == pytest.approx(3)
+    rig.close()
+
+
+def test_bones_and_skin_alone_have_a_twin_with_derivatives(blends, modes):
+    assert twin_of(modes) is None  # it has shape keys and properties
+    rig = open_blend_rig(f"{blends / 'several.blend'}#right")
+    twin = twin_of(rig)
+    assert twin is not None
+    poses = np.random.default_rng(2).uniform(rig.spec.lower, rig.spec.upper, (5, len(rig.spec)))
+    np.testing.assert_allclose(twin.evaluate(poses), rig.evaluate(poses), atol=1e-6)
+    rig.description.arrays["skin_rest"][0, 0, 3] += 0.01
+    assert twin_of(rig) is None  # what does not show the same meshes is not believed
+    rig.close()
 
 
 def test_what_is_no_blend_file_is_refused_without_blender(tmp_path, monkeypatch):
@@ -211,6 +225,7 @@ def test_the_foxs_bones_are_its_controls_and_reproduce_its_shots(blender, data_d
     assert (controls <= rig.spec.upper + 1e-6).all()
     off = np.linalg.norm(rig.evaluate(controls) - shot["vertices"][frames], axis=2)
     assert off.max() <= 1e-5 * diagonal(rig.neutral)
+    assert twin_of(rig) is not None
 
 
 def test_the_rigify_humans_channels_are_found_and_its_driven_keys_left_out(blender, data_dir):

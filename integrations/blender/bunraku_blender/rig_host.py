@@ -4,7 +4,7 @@
 import bpy
 import bunraku_host as protocol
 
-from bunraku_blender import discover, home, scripts, stage
+from bunraku_blender import discover, home, scripts, skin, stage
 from bunraku_blender.pose import Poser
 
 STATE = {}
@@ -32,7 +32,10 @@ def describe(path, object=None, scripts_allowed=False, choices=None):
     found = discover.controls(mesh, rigs, animated, choices or {})
     STATE["poser"] = poser = Poser(mesh, found.controls)
     poser.check_vertex_count()
+    bones, arrays = skin.skin(mesh) or (None, {})
     return {
+        **arrays,
+        "skin_bones": bones,
         "controls": [control.said() for control in found.controls],
         "rotations": found.rotations,
         "neutral": poser.neutral,

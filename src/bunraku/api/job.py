@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bunraku.api.doors import loaded_model
 from bunraku.api.matching import Matching
@@ -15,7 +15,7 @@ from bunraku.core.progress import Progress
 if TYPE_CHECKING:
     from bunraku.core.curves import Curves
     from bunraku.core.mesh_sequence import MeshSequence
-    from bunraku.core.rig import Rig
+    from bunraku.core.rig import DifferentiableRig, Rig
     from bunraku.core.take import Take
     from bunraku.inversion.approximation import Approximation
     from bunraku.inversion.attachment import Attachment
@@ -79,10 +79,11 @@ class Job:
             said["measured_on"] = "the model: recorded samples cannot be evaluated anew"
         return _whole(replace(take, metrics=take.metrics.merged(Metrics(said, {}))), self.rig)
 
-    def _solved_on(self, frames: int, progress: Progress) -> tuple[Rig, Approximation | None, int]:
+    def _solved_on(self, frames: int, progress: Progress) -> tuple[Rig, DifferentiableRig | None, int]:
         """The rig with what may move, the approximation where it needs one, and what that cost in evaluations."""
         from bunraku.core.errors import BunrakuError
         from bunraku.core.rig import DifferentiableRig, restrict
+        from bunraku.rigs.twin import CHECKS, twin_of
 
         moving = restrict(self.rig, self.controls)
         if self.model is not None:
@@ -91,6 +92,10 @@ class Job:
             if self.controls and set(moving.spec.names) != set(restrict(self.rig, self.controls).spec.names):
                 raise BunrakuError(f"{self.model}: moves other controls than --controls names; give one or the other")
             return moving, approximation, 0
+        twin = None if self.cfg.method == "encoder" else twin_of(self.rig)
+        if twin is not None:
+            progress("plan", 1, 1, f"bones and skin alone, computed here as {CHECKS} true evaluations confirm")
+            return moving, cast(DifferentiableRig, restrict(twin, tuple(moving.spec.names))), CHECKS
         if self.cfg.method == "encoder" or not isinstance(moving, DifferentiableRig):
             made, sampled = _approximated(moving, self.source, self.cfg, frames, self.folder, self.device, progress)
             return moving, made, sampled
@@ -100,7 +105,7 @@ class Job:
         self,
         capture: MeshSequence,
         moving: Rig,
-        approximation: Approximation | None,
+        approximation: DifferentiableRig | None,
         true_curves: Curves | None,
         sampled: int,
         progress: Progress,
@@ -131,7 +136,7 @@ class Job:
         )
 
     def _followed(
-        self, capture: MeshSequence, moving: Rig, approximation: Approximation | None, progress: Progress
+        self, capture: MeshSequence, moving: Rig, approximation: DifferentiableRig | None, progress: Progress
     ) -> Take:
         """By closest points: no vertex has a counterpart that an error could be measured to."""
         import numpy as np

@@ -74,7 +74,8 @@ def _said_by_host(rig: Rig) -> dict[str, Any]:
     if not isinstance(rig, HostRig):
         return {}
     about = rig.description
-    return {"program": about.program, **about.more, "left_out": [asdict(entry) for entry in about.left_out]}
+    more = {name: value for name, value in about.more.items() if name != "skin_bones"}
+    return {"program": about.program, **more, "left_out": [asdict(entry) for entry in about.left_out]}
 
 
 def bake(

@@ -97,7 +97,7 @@ def invert(
     capture: MeshSequence,
     cfg: InvertConfig | None = None,
     *,
-    approximation: Approximation | None = None,
+    approximation: DifferentiableRig | None = None,
     encoder: Encoder | None = None,
     encoder_out: Path | None = None,
     instructions: Instructions | None = None,
@@ -131,7 +131,7 @@ def invert(
         steady = _stabilisation(on, placed, still, cfg)
         aligned = steady.apply(placed)
         if cfg.method == "encoder":
-            assert approximation is not None, "an encoder is trained through an approximation"
+            assert isinstance(approximation, Approximation), "an encoder is trained through an approximation"
             encoder = encoder or _trained(approximation, aligned, cfg, encoder_out, progress)
         start = None if encoder is None else encoder.encode(aligned.vertices, vertex_weights(aligned))
         task = _Task(on, aligned, cfg, *_wanted(on, aligned, cfg, instructions or Instructions(), progress))

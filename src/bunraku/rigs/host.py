@@ -58,6 +58,8 @@ class HostDescription:
     """What the host runs in ("Blender 5.0.1")."""
     more: Mapping[str, Any]
     """Whatever else it says, JSON."""
+    arrays: Mapping[str, np.ndarray]
+    """Whatever other arrays it sends."""
 
 
 @dataclass(eq=False)
@@ -298,7 +300,8 @@ def _description(command: HostCommand, process: HostProcess, answer: wire.Messag
         missing = f"nothing under {error}" if isinstance(error, KeyError) else str(error)
         raise BunrakuError(f"{command.name}: the host does not describe a rig: {missing}") from None
     program = str(process.about.get("program", "a host"))[:80]
-    return HostDescription(spec, checked, neutral.astype(np.float64), left_out, animations, program, plain)
+    others = {name: array for name, array in arrays.items() if name not in ("neutral", "faces")}
+    return HostDescription(spec, checked, neutral.astype(np.float64), left_out, animations, program, plain, others)
 
 
 def _triples(rotations: Any, count: int) -> np.ndarray:
