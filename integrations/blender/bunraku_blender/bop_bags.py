@@ -35,11 +35,11 @@ def open_world(count, frames, character="bopbag", control_hz=24.0, substeps=8):
 
 
 class BopBags:
-    """A scene with nothing but bags."""
+    """Bags in a scene: one that is given, empty and shown, or the only one, which is emptied."""
 
-    def __init__(self, count, frames, control_hz, substeps):
+    def __init__(self, count, frames, control_hz, substeps, scene=None):
         self.hz, self.frames = control_hz, frames
-        self.scene = _empty_scene(round(control_hz), frames, substeps)
+        self.scene = _world(_empty_scene() if scene is None else scene, round(control_hz), frames, substeps)
         anchor = _body(self.scene, "anchor", _capsule_mesh(0.01, 0.05), "PASSIVE")
         anchor.location = (0, 0, -1)
         shape = _capsule_mesh(RADIUS, (HIGH - LOW) / 2)
@@ -97,12 +97,15 @@ class BopBags:
         return np.arctan2(found[:, 0, 2], found[:, 2, 2])
 
 
-def _empty_scene(fps, frames, substeps):
+def _empty_scene():
     for one in list(bpy.data.objects):
         bpy.data.objects.remove(one)
-    scene = bpy.context.scene
-    if scene.rigidbody_world is not None:
+    if bpy.context.scene.rigidbody_world is not None:
         bpy.ops.rigidbody.world_remove()
+    return bpy.context.scene
+
+
+def _world(scene, fps, frames, substeps):
     scene.render.fps, scene.render.fps_base = fps, 1.0
     scene.gravity = (0, 0, -9.81)
     bpy.ops.rigidbody.world_add()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from types import TracebackType
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 LINE_EVERY_S = 10.0
+VARIABLE = "BUNRAKU_PROGRESS_S"
+"""How often lines are wanted instead, for programs that listen [s]."""
 
 
 class Reporter:
@@ -24,6 +27,7 @@ class Reporter:
         self._tasks: dict[str, TaskID] = {}
         self._begun_s: dict[str, float] = {}
         self._line_s = time.monotonic()
+        self._every_s = _every_s()
         self._handler: _LogLines | None = None
 
     def __enter__(self) -> Reporter:
@@ -46,7 +50,7 @@ class Reporter:
         self._begun_s.setdefault(stage, time.monotonic())
         if sys.stderr.isatty():
             self._draw(stage, done, total, note)
-        elif time.monotonic() - self._line_s >= LINE_EVERY_S:
+        elif time.monotonic() - self._line_s >= self._every_s:
             self._line_s = time.monotonic()
             print(_line(stage, done, total, note, self._line_s - self._begun_s[stage]), file=sys.stderr, flush=True)
 
@@ -61,6 +65,13 @@ class Reporter:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total, note=note)
         self._bars.update(self._tasks[stage], completed=done, total=total, note=note)
+
+
+def _every_s() -> float:
+    try:
+        return max(float(os.environ.get(VARIABLE, LINE_EVERY_S)), 0.1)
+    except ValueError:
+        return LINE_EVERY_S
 
 
 def _bars() -> Bars:
