@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,6 @@ from bunraku.api.showing import Up, up_of
 from bunraku.core.errors import BunrakuError
 
 if TYPE_CHECKING:
-    from bunraku.core.clip import Clip
-    from bunraku.core.playback import Playback
-    from bunraku.motion.problem import Problem
-    from bunraku.viewer.clip import Mark
     from bunraku.viewer.server import Scene, ServeConfig
 
 Kind = Literal["auto", "rig", "sequence", "clip"]
@@ -202,6 +197,7 @@ def _run_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
 
 
 def _clip_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
+    from bunraku.api.clip_showing import bones, mark_of, on_character
     from bunraku.api.clips import default_character, open_clip, open_physique
     from bunraku.motion.carry import check_for
     from bunraku.motion.check import check
@@ -209,12 +205,12 @@ def _clip_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
     clip = open_clip(source, cfg.character)
     named = cfg.character or default_character(clip)
     if named is None:
-        playback, report = _bones(clip), check(clip)
+        playback, report = bones(clip), check(clip)
     else:
         physique = open_physique(named)
         report, carried = check_for(clip, physique)
-        playback = _on_character(carried.clip if carried else clip, named)
-    marks = [_mark(problem, playback) for problem in report.problems]
+        playback = on_character(carried.clip if carried else clip, named)
+    marks = [mark_of(problem, playback) for problem in report.problems]
 
     def build(server: Any) -> Scene:
         from bunraku.viewer.clip import ClipScene
@@ -222,79 +218,3 @@ def _clip_scene(source: str, cfg: ViewConfig) -> Callable[[Any], Scene]:
         return ClipScene(server, playback, Path(source).name, marks)
 
     return build
-
-
-def _on_character(clip: Clip, character: str) -> Playback:
-    """The bodies of a character under a clip on its joints."""
-    from bunraku.core.playback import Playback
-    from bunraku.imitation.character import build, open_character
-    from bunraku.imitation.physique import physique
-    from bunraku.imitation.solids import solids
-    from bunraku.motion.pose import clip_pose, fitted
-
-    built = build(open_character(character))
-    body = physique(built)
-    pos, quat = clip_pose(fitted(clip, body))
-    order = [body.skeleton.names.index(name) for name in built.character.body_names]
-    return Playback(built.character.body_names, clip.times_s, pos[:, order], quat[:, order], solids(built))
-
-
-def _bones(clip: Clip) -> Playback:
-    """A clip's own joints, as sticks from each to its children."""
-    import numpy as np
-
-    from bunraku.core.playback import Playback
-    from bunraku.core.solid import Solid
-    from bunraku.motion.pose import clip_pose
-
-    pos, quat = clip_pose(clip)
-    bones = clip.skeleton
-    size = max(float(np.ptp(pos[0], axis=0).max()), 1e-6)
-    found = list[Solid]()
-    for joint in range(len(bones)):
-        found.append(_ball(joint, 0.018 * size))
-        if bones.parents[joint] >= 0:
-            found.append(_stick(int(bones.parents[joint]), bones.rest_translation[joint], 0.012 * size))
-    # About as large as a person, whatever the file's unit is.
-    factor = 1.8 / size
-    scaled = [Solid(s.joint, s.kind, s.size * factor, s.pos * factor, s.quat) for s in found]
-    return Playback(bones.names, clip.times_s, pos * factor, quat, tuple(scaled))
-
-
-def _ball(joint: int, radius: float) -> Any:
-    import numpy as np
-
-    from bunraku.core.solid import Solid
-
-    return Solid(joint, "ellipsoid", np.full(3, radius), np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
-
-
-def _stick(joint: int, to: Any, radius: float) -> Any:
-    """From a joint to a point in its frame."""
-    import numpy as np
-
-    from bunraku.core.rotations import quat_from_rotvec
-    from bunraku.core.solid import Solid
-
-    length = float(np.linalg.norm(to))
-    axis = to / length if length > 0 else np.array([0.0, 0.0, 1.0])
-    across = np.cross([0.0, 0.0, 1.0], axis)
-    angle = np.arctan2(np.linalg.norm(across), axis[2])
-    across = across / np.linalg.norm(across) if np.linalg.norm(across) > 1e-9 else np.array([1.0, 0.0, 0.0])
-    quat = quat_from_rotvec(across * angle)
-    return Solid(joint, "cylinder", np.array([radius, radius, max(length / 2, 1e-6)]), to / 2, quat)
-
-
-def _mark(problem: Problem, playback: Playback) -> Mark:
-    """Where and when a problem is, as its words say."""
-    import numpy as np
-
-    from bunraku.viewer.clip import Mark
-
-    where, _, when = f"{problem.where} ".partition("frame")
-    bodies = tuple(i for i, name in enumerate(playback.body_names) if name in re.split(r"[,\s]+", where.strip()))
-    rows = list[int]()
-    for first, last in re.findall(r"(\d+)(?:[–-](\d+))?", when.partition(" and ")[0]):
-        end = min(int(last or first), playback.frames - 1)
-        rows += range(min(int(first), end), end + 1)
-    return Mark(problem.kind, problem.says, problem.severity, bodies, np.array(rows, np.int64))

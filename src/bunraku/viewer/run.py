@@ -57,6 +57,7 @@ class RunScene:
         self._origin = np.zeros(3)
         self._before = self._told = self._drawn = 0.0
         self._owed_s, self._episodes, self._last = 0.0, 0, ""
+        self._ghost_shown = True
         self.glimpse = live.restart()
         self._show(self.glimpse)
 
@@ -99,12 +100,10 @@ class RunScene:
             force = np.array([math.cos(turn), math.sin(turn), 0.0]) * float(self._newtons.value)
             self.live.push(self._bodies[self._body.value], force, float(self._seconds.value))
         self._advance(passed)
-        if self.ghost_visible != self._ghost.value:
+        if self._ghost_shown != self._ghost.value:
             self.ghost.set_visible(self._ghost.value)
-            self.ghost_visible = self._ghost.value
+            self._ghost_shown = self._ghost.value
         self._tell(now_s)
-
-    ghost_visible = True
 
     def _advance(self, passed_s: float) -> None:
         """As many control steps as the time that has passed is worth; never more than can be caught up with."""
