@@ -25,7 +25,7 @@ class MeshScene:
         self._compares = any(each.compares for each in self.shown)
         self._captured = first.captured is not None
         columns = len(self.shown) + self._captured
-        set_stage(server, first.up, float(columns))
+        set_stage(server, first.up, self._place.width(columns))
         gui = server.gui
         names = [f"{i}. {text(each.name, 40)}" for i, each in enumerate(self.shown, 1)]
         self._names = names if len(names) > 1 else [text(first.name, 40)]

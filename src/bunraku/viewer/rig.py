@@ -27,7 +27,7 @@ class RigScene:
         self._columns = np.arange(len(rig.spec)) if model is None else _columns(rig, model)
         self._place = place_of(rig.neutral[None], up)
         self._unit = diagonal(rig.neutral)
-        set_stage(server, up, 1.0 if model is None else 2.0)
+        set_stage(server, up, self._place.width(1 if model is None else 2))
         self._mesh: Surface | AmountSurface
         gui = server.gui
         self._status = gui.add_html("")

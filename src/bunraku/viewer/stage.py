@@ -11,6 +11,8 @@ from jaxtyping import Float
 
 _SIZE = 1.8
 _ROW_GAP = 1.25
+_SEEN = 0.36
+"""Half of the width that is seen beside the panel, one metre away [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,10 @@ class Place:
     offset: Float[np.ndarray, "3"]
     aside: Float[np.ndarray, "3"]
     """From one of a row to the next."""
+
+    def width(self, columns: int) -> float:
+        """Of so many of them side by side [m]."""
+        return float(self.aside[0]) * columns
 
     def put(self, vertices: Float[np.ndarray, "vertices 3"], slot: float = 0.0) -> np.ndarray:
         """Vertices on the stage."""
@@ -41,7 +47,7 @@ def place_of(meshes: Float[np.ndarray, "meshes vertices 3"], up: Literal["y", "z
 
 
 def set_stage(
-    server: viser.ViserServer, up: Literal["y", "z"], wide: float = 1.0, *, facing: tuple[float, float] | None = None
+    server: viser.ViserServer, up: Literal["y", "z"], width: float = 1.0, *, facing: tuple[float, float] | None = None
 ) -> viser.GridHandle:
     """Ground with a grid, soft light, and a camera that looks at the middle; `facing` is where the camera stands."""
     scene = server.scene
@@ -59,7 +65,8 @@ def set_stage(
     )
     scene.configure_default_lights(True, cast_shadow=True)
     along, across = facing or ((2.9, 0.7) if up == "y" else (-2.9, 0.7))
-    away = 1.0 + 0.45 * (wide - 1.0)
+    # What stands side by side is seen whole, beside the panel too.
+    away = max(1.0, width / 2 / _SEEN / 3.0)
     look_at, position = np.zeros(3), np.zeros(3)
     k, front = "xyz".index(up), 2 if up == "y" else 1
     look_at[k], position[k] = 0.85, 1.25
