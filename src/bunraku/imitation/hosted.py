@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -19,6 +19,7 @@ class LostWorldError(Exception):
     """The program that simulated is gone, or simulates something else by now; its text says which."""
 
 
+@runtime_checkable
 class World(Protocol):
     """Characters, all alike and side by side, in another program. Every call may raise `LostWorldError`."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import mujoco
 import numpy as np
@@ -45,6 +45,7 @@ class SimulationConfig:
     """At most so many of them are kept."""
 
 
+@runtime_checkable
 class States(Protocol):
     """What an environment knows of a simulation: a batch of states of one character, wherever it is computed."""
 

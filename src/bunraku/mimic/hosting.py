@@ -119,7 +119,7 @@ class HostedWorld:
         character = self.character
         substeps = round(character.physics_hz / character.control_hz)
         rates = {"control_hz": character.control_hz, "substeps": substeps}
-        asked = {"character": character.name, "count": count, "frames": frames, **rates}
+        asked = {"character": character_of(self.source), "count": count, "frames": frames, **rates}
         said = self._told(wire.OPEN, asked, {}).plain
         for rate, mine in {"control_hz": character.control_hz, "physics_hz": character.physics_hz}.items():
             if said.get(rate) != mine:
