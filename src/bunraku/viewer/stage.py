@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 _SIZE = 1.8
 _ROW_GAP = 1.25
+_LEFT = 0.35
 _SEEN = 0.36
 """Half of the width that is seen beside the panel, one metre away [m]."""
 
@@ -71,6 +72,9 @@ def set_stage(
     k, front = "xyz".index(up), 2 if up == "y" else 1
     look_at[k], position[k] = 0.85, 1.25
     position[front], position[0] = along * away, across * away
+    # To the left of the middle, which is where the panel leaves room.
+    look_at[0] += _LEFT * away
+    position[0] += _LEFT * away
     camera = server.initial_camera
     camera.position, camera.look_at, camera.fov = position, look_at, 0.7
     return ground
