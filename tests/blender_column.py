@@ -59,6 +59,4 @@ for frame, turned in ((1, 0.3), (12, -0.4)):
     bones["middle"].keyframe_insert("rotation_euler", frame=frame)
     bones["high"].keyframe_insert("location", frame=frame)
 rig.animation_data.action.name = "Old"
-if "still" not in sys.argv:
-    bones["high"].location = (0, 0, 0)
 bpy.ops.wm.save_as_mainfile(filepath=sys.argv[1])

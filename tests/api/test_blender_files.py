@@ -113,7 +113,7 @@ def test_a_layer_over_everything_that_moves_gives_the_take(column: str, tmp_path
     random = np.random.default_rng(0)
     solved = curves(names, 0.3 * random.standard_normal((8, len(names))), 24, 1)
     above = stored(tmp_path / "above", column, solved, len(rig.neutral))
-    done = export(above, tmp_path / "layer.blend", written=TakeFile(layer=True))
+    done = export(above, tmp_path / "layer.blend", written=TakeFile(layer=True, every_frame=True))
     # Blender combines quaternions by way of an arc cosine in single precision.
     assert done["beneath"] == []
     assert done["relative_error"] < 2e-4
@@ -125,10 +125,8 @@ def test_keys_of_a_simplified_take_are_those_that_are_written(take: Path, tmp_pa
 
     simplify(take, SimplifyConfig("1%"), out=tmp_path / "keys")
     done = export(take, tmp_path / "home.blend", written=TakeFile(keys=tmp_path / "keys" / "keys.json"))
-    dense = export(take, tmp_path / "dense.blend", written=TakeFile(every_frame=True))
-    assert done["keys"] < dense["keys"] / 2
+    assert done["keys"] < 60  # of 12 frames of 19 curves
     assert done["relative_max_error"] < 1.5e-2
-    assert dense["relative_error"] < 1e-6
 
 
 def test_a_rig_that_is_no_blend_file_has_no_copy(tmp_path: Path) -> None:

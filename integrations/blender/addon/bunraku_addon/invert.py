@@ -73,6 +73,7 @@ def _checked(chosen):
 
 
 def _save_copy(path):
+    path.unlink(missing_ok=True)
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, check_existing=False, compress=False)
     except RuntimeError as error:
