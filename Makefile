@@ -2,6 +2,7 @@
 #   make demo              rigs inverted on embedded data
 #   make test              the tests, JOBS=2 files at a time; ARGS="-k rotations" narrows them
 #   make check             format, lint, types, tests
+#   make addon             the Blender add-on as an archive to install, in dist/
 # TORCH_INDEX=URL          a package index for PyTorch alone (its CPU-only builds, say)
 # INSTALL="uv pip install --python .venv/bin/python"   for those who have uv
 
@@ -15,7 +16,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo report-assets test check lint types format dist clean
+.PHONY: install demo report-assets test check lint types format dist addon clean
 
 install: $(STAMP)
 
@@ -44,6 +45,9 @@ format: $(STAMP)
 
 dist: $(STAMP)
 	$(BIN)/python -m build --no-isolation
+
+addon:
+	$(PYTHON) integrations/blender/build_addon.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
