@@ -202,7 +202,8 @@ class _Search:
                 "it must be in the rig's unit, axes and place"
             )
         none = np.zeros((0, 3), np.int32)
-        sequence = MeshSequence(vertices, none, self.capture.fps, self.capture.start_frame, None, valid, self.capture.confidence)
+        given = self.capture
+        sequence = MeshSequence(vertices, none, given.fps, given.start_frame, None, valid, given.confidence)
         return _Targets(sequence, distance, believed)
 
     def _frame(

@@ -104,7 +104,7 @@ def _solve_window(
     window: _Window, u: Float[np.ndarray, "frames controls"], iterations: int, progress: Progress
 ) -> Float[np.ndarray, "frames controls"]:
     """Every frame has a damping of its own: a few that bend strongly must not slow down the others."""
-    problem, priors = window.problem, window.priors
+    priors = window.priors
     damping, step, promising = np.full(len(u), 1e-6), 0, True
     while step < iterations and promising:
         prior = priors.weights(u)
