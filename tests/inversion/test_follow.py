@@ -1,0 +1,103 @@
+"""Shots followed on rigs that tell no derivatives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from bunraku.core.mesh_sequence import mesh_sequence
+from bunraku.core.rig import restrict
+from bunraku.inversion.follow import FollowConfig, follow
+from bunraku.rigs.open import open_rig
+
+
+@dataclass(eq=False)
+class Mute:
+    """A rig without its derivatives, which counts what it is asked."""
+
+    rig: object
+    asked: int = 0
+
+    def __getattr__(self, name):
+        return getattr(self.rig, name)
+
+    @property
+    def spec(self):
+        return self.rig.spec
+
+    @property
+    def faces(self):
+        return self.rig.faces
+
+    @property
+    def neutral(self):
+        return self.rig.neutral
+
+    def evaluate(self, controls):
+        self.asked += len(controls)
+        return self.rig.evaluate(controls)
+
+
+def moving(rig, frames, share=0.3, seed=0):
+    """Smooth curves, and the rig's meshes of them."""
+    rng, t = np.random.default_rng(seed), np.linspace(0, 1, frames)[:, None]
+    waves = np.sin(2 * np.pi * (rng.uniform(0.3, 1, len(rig.spec)) * t + rng.uniform(0, 1, len(rig.spec))))
+    values = np.clip(rig.spec.neutral + share * waves * rig.spec.range, rig.spec.lower, rig.spec.upper)
+    return values, mesh_sequence(rig.evaluate(values), rig.faces, 24)
+
+
+@pytest.fixture
+def cube():
+    return Mute(open_rig("cube"))
+
+
+def test_a_shot_is_followed_to_the_error_that_is_asked_for(cube):
+    values, shot = moving(cube, 40)
+    cube.asked = 0
+    done = follow(cube, shot, FollowConfig(enough=1e-6, neutral=0, steady=0))
+    assert done.relative_rms.max() < 3e-6
+    assert np.abs(done.controls - values).max() < 1e-4
+    assert done.evaluations == pytest.approx(cube.asked, abs=2)
+    assert done.evaluations < 40 * 8
+
+
+def test_controls_keep_their_bounds_and_reach_them(cube):
+    spec = cube.spec
+    values = np.tile(spec.neutral, (8, 1))
+    values[:, 3] = np.linspace(spec.neutral[3], spec.upper[3], 8)
+    done = follow(cube, mesh_sequence(cube.evaluate(values), cube.faces, 24), FollowConfig(enough=1e-7, steady=0))
+    assert done.controls[-1, 3] == pytest.approx(spec.upper[3], abs=1e-5)
+    assert (done.controls >= spec.lower).all()
+    assert (done.controls <= spec.upper).all()
+
+
+def test_what_the_mesh_does_not_tell_stays_at_rest():
+    face = open_rig("face")
+    few = Mute(restrict(face, face.spec.names[:16]))
+    values, _ = moving(few, 10, share=0.2)
+    still = 3
+    values[:, still] = few.spec.neutral[still]
+    done = follow(few, mesh_sequence(few.evaluate(values), few.faces, 24))
+    assert done.relative_rms.max() < 2 * FollowConfig().enough
+    assert done.jacobians <= 2
+
+
+def test_missing_vertices_have_no_say(cube):
+    _, shot = moving(cube, 10)
+    vertices = np.array(shot.vertices)
+    vertices[4:, 0] = np.nan
+    done = follow(cube, mesh_sequence(vertices, shot.faces, 24), FollowConfig(enough=1e-6, neutral=0, steady=0))
+    assert np.abs(cube.evaluate(done.controls) - shot.vertices).max() < 1e-4
+
+
+def test_a_budget_is_kept(cube):
+    _, shot = moving(cube, 30)
+    cube.asked = 0
+    done = follow(cube, shot, FollowConfig(enough=1e-12, every=1, evaluations=50))
+    assert done.jacobians < 8
+    assert cube.asked == pytest.approx(done.evaluations, abs=2)
+
+
+def test_the_same_shot_gives_the_same_curves(cube):
+    _, shot = moving(cube, 6)
+    np.testing.assert_array_equal(follow(cube, shot).controls, follow(cube, shot).controls)
