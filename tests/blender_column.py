@@ -1,6 +1,7 @@
 """Run in Blender's Python: a column of three bones in three rotation modes, with shape keys and a property.
 
-python blender_column.py FILE.blend
+python blender_column.py FILE.blend         python blender_column.py FILE.fbx MESHES.npy
+As FBX it moves by its action, at 29.97 frames a second; beside it, its mesh at every frame.
 """
 
 import sys
@@ -59,4 +60,17 @@ for frame, turned in ((1, 0.3), (12, -0.4)):
     bones["middle"].keyframe_insert("rotation_euler", frame=frame)
     bones["high"].keyframe_insert("location", frame=frame)
 rig.animation_data.action.name = "Old"
-bpy.ops.wm.save_as_mainfile(filepath=sys.argv[1])
+if sys.argv[1].endswith(".fbx"):
+    import numpy as np
+
+    scene.frame_start, scene.frame_end = 1, 12
+    scene.render.fps, scene.render.fps_base = 30, 1.001
+    meshes = []
+    for frame in range(1, 13):
+        scene.frame_set(frame)
+        shown = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        meshes.append([shown.matrix_world @ vertex.co for vertex in shown.data.vertices])
+    np.save(sys.argv[2], np.array(meshes))
+    bpy.ops.export_scene.fbx(filepath=sys.argv[1])
+else:
+    bpy.ops.wm.save_as_mainfile(filepath=sys.argv[1])

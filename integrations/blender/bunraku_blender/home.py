@@ -187,22 +187,18 @@ def _play(message):
     asked = message.plain
     mesh, _ = _open(asked)
     stage.show(mesh)
+    yield from played(mesh, asked["frames"])
+
+
+def played(mesh, frames):
+    """Meshes at frames of what is open, in parts that are not too long."""
     held, start = [], 0
-    for number, frame in enumerate(asked["frames"]):
+    for number, frame in enumerate(frames):
         bpy.context.scene.frame_set(frame)
-        held.append(read(mesh))
+        held.append(stage.points(mesh))
         if len(held[0]) != len(held[-1]):
             raise protocol.MistakeError(f"object {mesh.name!r}: its number of vertices changes at frame {frame}")
-        if len(held) * held[-1].nbytes >= MESSAGE_BYTES or number + 1 == len(asked["frames"]):
+        if len(held) * held[-1].nbytes >= MESSAGE_BYTES or number + 1 == len(frames):
             yield protocol.PART, {"start": start}, {"vertices": np.stack(held)}
             held, start = [], number + 1
     yield protocol.DONE, {}, {}
-
-
-def read(mesh):
-    """The vertices of the evaluated mesh (V, 3) in world space."""
-    shown = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    points = np.empty(3 * len(shown.data.vertices), np.float32)
-    shown.data.vertices.foreach_get("co", points)
-    place = np.array(shown.matrix_world, np.float64)
-    return (points.reshape(-1, 3) @ place[:3, :3].T + place[:3, 3]).astype(np.float32)

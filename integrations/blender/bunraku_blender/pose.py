@@ -5,6 +5,8 @@ import bpy
 import bunraku_host as protocol
 import numpy as np
 
+from bunraku_blender import stage
+
 
 class Poser:
     """Sets what has changed since the last pose, lets Blender evaluate, and reads the vertices in world space."""
@@ -38,11 +40,7 @@ class Poser:
 
     def _read(self):
         bpy.context.view_layer.update()
-        shown = self.mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
-        points = np.empty(3 * len(shown.data.vertices), np.float32)
-        shown.data.vertices.foreach_get("co", points)
-        place = np.array(shown.matrix_world, np.float64)
-        return (points.reshape(-1, 3) @ place[:3, :3].T + place[:3, 3]).astype(np.float32)
+        return stage.points(self.mesh)
 
     def check_vertex_count(self):
         """Refuse, before anything is sampled, a mesh whose vertices come and go: three poses are tried."""

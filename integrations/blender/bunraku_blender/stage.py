@@ -127,3 +127,12 @@ def triangles(mesh):
     corners = np.zeros(3 * len(shown.loop_triangles), np.int32)
     shown.loop_triangles.foreach_get("vertices", corners)
     return corners.reshape(-1, 3)
+
+
+def points(mesh):
+    """The vertices of the evaluated mesh (V, 3) in world space."""
+    shown = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    found = np.empty(3 * len(shown.data.vertices), np.float32)
+    shown.data.vertices.foreach_get("co", found)
+    place = np.array(shown.matrix_world, np.float64)
+    return (found.reshape(-1, 3) @ place[:3, :3].T + place[:3, 3]).astype(np.float32)

@@ -26,15 +26,19 @@ def open_rig(source: str | Path) -> Rig:
 
 
 def load_sequence(path: str | Path) -> MeshSequence:
-    """A capture from a file by its ending, or from a folder of .obj or .ply files.
+    """A capture from a file by its ending, or from a folder of .obj or .ply files; .fbx by way of Blender.
 
-    Behind a `#` stands what is meant in the file: `shot.abc#/head`, `shot.usda#/World/Head`, `rig.glb#Walk` (an
-    animation of the file, at 24 frames a second; `rig bake` makes others).
+    Behind a `#` stands what is meant in the file: `shot.abc#/head`, `shot.usda#/World/Head`, `shot.fbx#Head`,
+    `rig.glb#Walk` (an animation of the file, at 24 frames a second; `rig bake` makes others).
     """
     from bunraku.formats.sequence import load_sequence as load
     from bunraku.formats.sequence import parted
 
     file, inside = parted(path)
+    if file.suffix.lower() == ".fbx":
+        from bunraku.rigs.blender_fbx import load_fbx
+
+        return load_fbx(file, inside)
     return _animated(file, inside) if file.suffix.lower() in _ANIMATED else load(path)
 
 

@@ -198,7 +198,7 @@ def invert() -> type[Command]:
         """Control curves of a rig that reproduce a captured mesh sequence."""
 
         capture: Positional[Path]
-        """The capture: .npz or .npy with vertices (frames, vertices, 3), .abc, .usd*, a folder of .obj or .ply files,
+        """The capture: .npz or .npy with vertices (frames, vertices, 3), .abc, .usd*, .fbx, a folder of .obj or .ply files,
         an animation as file.glb#NAME, or markers as .c3d.
         """
         rig: str
