@@ -198,8 +198,8 @@ def invert() -> type[Command]:
         """Control curves of a rig that reproduce a captured mesh sequence."""
 
         capture: Positional[Path]
-        """The capture: .npz or .npy with vertices (frames, vertices, 3), .abc, .usd*, .fbx, a folder of .obj or .ply files,
-        an animation as file.glb#NAME, or markers as .c3d.
+        """The capture: .npz or .npy with vertices (frames, vertices, 3), .abc, .usd*, .fbx, a folder of .obj or .ply
+        files, an animation as file.glb#NAME, or markers as .c3d.
         """
         rig: str
         """The rig: see `bunraku rig describe`."""
@@ -294,8 +294,8 @@ def export() -> type[Command]:
         """A take or a model in a format for other programs; the file's ending says which."""
 
         artifact: Positional[Path]
-        """A take (to .csv, .json, .npz, .anim, .usda, .glb, .blend; pictures: .mp4, .gif, .png), a model or an encoder (to
-        .npz, .onnx).
+        """A take (to .csv, .json, .npz, .anim, .usda, .glb, .blend; pictures: .mp4, .gif, .png), a model or an encoder
+        (to .npz, .onnx).
         """
         to: Path
         """The file to write."""
