@@ -55,6 +55,13 @@ def test_a_spoilt_clip_is_mended(folder):
     assert (folder / "out" / "clip" / "better.npz").exists()
 
 
+def test_a_control_rig_of_blenders_is_followed(folder, blender):
+    said = run(folder, "06_rigify.py", folder / "rigify", 60, 6)
+    assert "243 controls" in said
+    assert float(said.split("relative error ")[1].split(",")[0]) < 1e-3
+    assert (folder / "rigify" / "curves.csv").exists()
+
+
 def test_every_example_is_run_here():
     run_here = Path(__file__).read_text()
     assert all(f'"{file.name}"' in run_here for file in EXAMPLES.glob("*.py"))
