@@ -96,7 +96,8 @@ def evaluate() -> type[Command]:
         episode_s: float = 20.0
         """Length of an episode [s]."""
         character: str | None = None
-        """The character's file as it is now; it must be what the run was trained with. Else the run's own copy."""
+        """The character as it is now (a file, blender:bopbag, host:COMMAND); it must be what the run was trained with.
+        Else the run's own copy."""
         policy: Which = "last"
         """last: after the last update; best: whose episodes had the highest return while training."""
         seed: int = 0
