@@ -167,13 +167,13 @@ def by_position(
         BunrakuError: vertices without a counterpart within `tolerance` (a share of the neutral's diagonal), by their
             count and the worst of them; with `partial` those are left out, and only finding none at all is refused.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     size = diagonal(neutral)
     known = np.flatnonzero(np.isfinite(reference).all(axis=1))
     if len(known) == 0:
         raise BunrakuError(f"{name}: every vertex of the reference frame is missing")
-    distance, nearest = cKDTree(neutral).query(reference[known])
+    distance, nearest = KDTree(neutral).query(reference[known])
     near = np.asarray(distance) <= tolerance * size
     if not near.any() or not (near.all() or partial):
         _refuse_far(known, np.asarray(distance), np.asarray(nearest), near, tolerance, size, name)
@@ -208,9 +208,9 @@ def _places(positions: Float[np.ndarray, "vertices coordinates"], within: float)
     """A number for each place; vertices that are linked by neighbours within the distance share it."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    pairs = cKDTree(positions).query_pairs(within, output_type="ndarray")
+    pairs = KDTree(positions).query_pairs(within, output_type="ndarray")
     count = len(positions)
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)

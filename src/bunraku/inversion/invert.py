@@ -19,7 +19,7 @@ from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.metrics import Metrics, MetricValue
 from bunraku.core.progress import Progress, silent
 from bunraku.core.reduced import project
-from bunraku.core.rig import DifferentiableRig, Restricted, Rig
+from bunraku.core.rig import DifferentiableRig, Restricted, Rig, diagonal
 from bunraku.core.take import Take
 from bunraku.inversion.account import Observability, observability
 from bunraku.inversion.align import IDENTITY, Alignment, align, moved
@@ -28,11 +28,12 @@ from bunraku.inversion.discrete import switched
 from bunraku.inversion.encoder import Encoder, EncoderConfig, load_encoder, save_encoder, train_encoder
 from bunraku.inversion.evaluate import evaluate
 from bunraku.inversion.guidance import Instructions, Limits, limits
+from bunraku.inversion.noise import NORMAL, jitter
 from bunraku.inversion.pairs import cancelling_pairs, mirrored_pairs, named_pairs
 from bunraku.inversion.plan import Counted
 from bunraku.inversion.problem import vertex_weights
 from bunraku.inversion.refine import Evaluate, FiniteDifferences, RefineConfig, difference_step, refine
-from bunraku.inversion.solve import Solution, SolveConfig, continuous_branch, solve
+from bunraku.inversion.solve import CLEAN, Solution, SolveConfig, continuous_branch, solve
 from bunraku.inversion.stabilise import Stabilisation, StabiliseConfig, drift, settled, stabilise, unchanged
 from bunraku.inversion.still import Still, stable_vertices
 
@@ -140,6 +141,10 @@ def invert(
             aligned = steady.apply(placed)
             task = replace(task, capture=aligned)
         solved = task.solve(start, None, progress) if cfg.method == "solve" or start is None else None
+        if solved is not None and on is approximation and _is_the_models(solved, on, aligned, counted.evaluate):
+            # A capture that does not flicker is met by the true rig, not smoothed, nor trusted less in places.
+            task = replace(task, cfg=replace(cfg, smooth=0.0 if cfg.smooth == "auto" else cfg.smooth, robust="none"))
+            solved = task.solve(start, None, progress)
         controls = solved.controls if solved is not None else start
         assert controls is not None
         solving = solved.evaluations if solved is not None and on is rig else 0
@@ -176,6 +181,8 @@ def invert(
     return Take(found, metrics, *errors, matrix, asdict(cfg), artifact.provenance(), *largest, taken_out)
 
 
+STEADY = 0.2  # a share of what a solution leaves, below which the capture's own flicker does not explain it
+PROBES = 8  # frames in which an approximation is compared with the rig
 UNREAL = 0.1  # what remains of a noise that was the approximation's error, once that is known
 CORRECTIONS = 3  # solves on an approximation that is mended by what the true rig showed of it; noise hides the rest
 
@@ -221,6 +228,23 @@ class _Task:
             if solved.smoothness is None or (moved.mean(axis=0) <= 0.1 * solved.smoothness.uncertainty).all():
                 break
         return solved
+
+
+def _is_the_models(
+    solved: Solution, approximation: DifferentiableRig, capture: MeshSequence, evaluate: Evaluate
+) -> bool:
+    """Whether what a solution on an approximation leaves is the approximation's error, and none of the capture's: the
+    capture hardly flickers, and the rig itself is as far from the approximation.
+    """
+    left = solved.noise.sigma
+    if left < CLEAN * diagonal(approximation.neutral) or jitter(capture) > STEADY * left:
+        return False
+    frames = np.unique(np.linspace(0, capture.frames - 1, PROBES).round().astype(int))
+    shown = attempt(evaluate, solved.controls[frames])
+    if shown.failure is not None:
+        return False
+    off = np.abs(shown.value - approximation.evaluate(solved.controls[frames]))
+    return 2 * NORMAL * float(np.median(off)) > left
 
 
 def _wanted(

@@ -74,6 +74,24 @@ def measured(
     return Noise(float(sigma), float(flicker), float((distance2 > far2).mean()), redundancy)
 
 
+def jitter(capture: MeshSequence) -> float:
+    """What noise can be in a capture at most: standard deviation of a coordinate [rig unit].
+
+    Noise of deviation σ has fourth differences of deviation σ√70; motion only adds to them. Infinite where no five
+    frames in a row tell.
+    """
+    if capture.frames < 5:
+        return float("inf")
+    first = np.unique(np.linspace(0, capture.frames - 5, min(LOOKED_AT // 3, capture.frames - 4)).round().astype(int))
+    rows = first[:, None] + np.arange(5)
+    positions = np.asarray(capture.vertices[rows], np.float64)
+    if capture.valid is not None:
+        positions[~capture.valid[rows]] = np.nan
+    bends = np.einsum("pfvx,f->pvx", positions, np.array([1.0, -4.0, 6.0, -4.0, 1.0]))
+    known = np.isfinite(bends)
+    return float(NORMAL * _median(np.abs(bends)) / np.sqrt(70)) if known.any() else float("inf")
+
+
 def _triples(frames: int) -> Int[np.ndarray, "places _"]:
     """Three consecutive frames in places spread over the shot; single ones where it is shorter."""
     if frames < 3:

@@ -110,7 +110,7 @@ def _solve_window(
         prior = priors.weights(u)
         before = window.cost(u, prior)
         blocks, gradient = window.normal(u, prior)
-        reached, better = before, False
+        reached, better = before.total, False
         while not better and step < iterations and damping.min() <= 1e4:
             progress("solve the shot", step, iterations)
             delta = _step(window, u, blocks, gradient, damping)

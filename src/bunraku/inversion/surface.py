@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
 PAIRS = 400_000  # point and triangle pairs that are looked at together
 NEAREST = 4  # triangles (by their middles) whose distance bounds the search
@@ -119,20 +119,20 @@ class Surface:
         return middles, np.linalg.norm(self.corners - middles[:, None], axis=2).max(axis=1)
 
     @cached_property
-    def _trees(self) -> list[tuple[cKDTree, np.ndarray, float]]:
+    def _trees(self) -> list[tuple[KDTree, np.ndarray, float]]:
         """Triangles in classes of which each is at most twice as large as the one before: tree, members, largest r."""
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
         middles, radii = self._middles
         size = np.floor(np.log2(np.maximum(radii, radii.max() * 2**-12 + 1e-300)))
         classes = [np.flatnonzero(size == value) for value in np.unique(size)]
-        return [(cKDTree(middles[members]), members, float(radii[members].max())) for members in classes]
+        return [(KDTree(middles[members]), members, float(radii[members].max())) for members in classes]
 
     @cached_property
-    def _all(self) -> cKDTree:
-        from scipy.spatial import cKDTree
+    def _all(self) -> KDTree:
+        from scipy.spatial import KDTree
 
-        return cKDTree(self._middles[0])
+        return KDTree(self._middles[0])
 
     def _first(self, points: np.ndarray) -> _Reached:
         """The closest of the few triangles whose middles are nearest."""
@@ -145,7 +145,7 @@ class Surface:
         return reached
 
     def _improve(
-        self, points: np.ndarray, part: slice, reached: _Reached, tree: cKDTree, members: np.ndarray, radius: float
+        self, points: np.ndarray, part: slice, reached: _Reached, tree: KDTree, members: np.ndarray, radius: float
     ) -> None:
         bound = reached.distance[part] + radius
         found = tree.query_ball_point(points[part], bound, return_sorted=False)
