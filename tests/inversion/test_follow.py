@@ -1,7 +1,5 @@
 """Shots followed on rigs that tell no derivatives."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
@@ -9,33 +7,7 @@ from bunraku.core.mesh_sequence import mesh_sequence
 from bunraku.core.rig import restrict
 from bunraku.inversion.follow import FollowConfig, follow
 from bunraku.rigs.open import open_rig
-
-
-@dataclass(eq=False)
-class Mute:
-    """A rig without its derivatives, which counts what it is asked."""
-
-    rig: object
-    asked: int = 0
-
-    def __getattr__(self, name):
-        return getattr(self.rig, name)
-
-    @property
-    def spec(self):
-        return self.rig.spec
-
-    @property
-    def faces(self):
-        return self.rig.faces
-
-    @property
-    def neutral(self):
-        return self.rig.neutral
-
-    def evaluate(self, controls):
-        self.asked += len(controls)
-        return self.rig.evaluate(controls)
+from small_rigs import BlackBox
 
 
 def moving(rig, frames, share=0.3, seed=0):
@@ -48,7 +20,7 @@ def moving(rig, frames, share=0.3, seed=0):
 
 @pytest.fixture
 def cube():
-    return Mute(open_rig("cube"))
+    return BlackBox(open_rig("cube"))
 
 
 def test_a_shot_is_followed_to_the_error_that_is_asked_for(cube):
@@ -73,7 +45,7 @@ def test_controls_keep_their_bounds_and_reach_them(cube):
 
 def test_what_the_mesh_does_not_tell_stays_at_rest():
     face = open_rig("face")
-    few = Mute(restrict(face, face.spec.names[:16]))
+    few = BlackBox(restrict(face, face.spec.names[:16]))
     values, _ = moving(few, 10, share=0.2)
     still = 3
     values[:, still] = few.spec.neutral[still]

@@ -52,6 +52,14 @@ def test_a_program_that_dies_changes_nothing(tmp_path):
         np.testing.assert_array_equal(array, dying[name], err_msg=name)
 
 
+def test_a_run_goes_on_as_if_it_had_not_stopped(tmp_path):
+    small(rods("well"), tmp_path / "whole")
+    small(rods("well"), tmp_path / "parts", samples=96)
+    small(rods("well"), tmp_path / "parts", samples=192)
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
 def test_a_command_is_run_only_where_the_user_names_it(tmp_path):
     small(rods("well"), tmp_path / "run")
     with pytest.raises(BunrakuError, match="a command that a run names is not run; name it again with --character"):
