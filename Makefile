@@ -1,7 +1,9 @@
 # Needs Python >= 3.11, make and pip; everything else is installed into $(VENV).
 #   make demo              rigs inverted on embedded data
 #   make test              the tests, JOBS=2 files at a time; ARGS="-k rotations" narrows them
-#   make check             format, lint, types, tests
+#   make check             format, lint, types, documentation, tests
+#   make docs              the documentation as build/site, to be opened from disk
+#   make pictures          its pictures anew (minutes; needs Chromium and OpenGL)
 #   make addon             the Blender add-on as an archive to install, in dist/
 # TORCH_INDEX=URL          a package index for PyTorch alone (its CPU-only builds, say)
 # INSTALL="uv pip install --python .venv/bin/python"   for those who have uv
@@ -16,7 +18,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo report-assets test check lint types format dist addon clean
+.PHONY: install demo report-assets docs pictures test check lint types format dist addon clean
 
 install: $(STAMP)
 
@@ -27,10 +29,17 @@ demo: $(STAMP)
 report-assets: $(BIN)/python
 	$(BIN)/python tools/report_assets/build.py
 
+docs: $(STAMP)
+	$(BIN)/python tools/documentation.py
+
+# What it makes is committed.
+pictures: $(STAMP)
+	$(BIN)/python tools/pictures.py
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-check: lint types test
+check: lint types docs test
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
