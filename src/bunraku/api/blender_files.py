@@ -109,7 +109,7 @@ def _action(
     share = KEYS_TOLERANCE if tolerance is None else tolerance / diagonal(opened.neutral)
     if keyed is None and not cfg.every_frame:
         share = tolerance_length(cfg.reduce, opened) / diagonal(opened.neutral)
-        keyed = simplify(opened, solved, SimplifyConfig(cfg.reduce), progress=progress).keys
+        keyed = simplify(opened, solved, SimplifyConfig(cfg.reduce, rounds=0), progress=progress).keys
     elif keyed is None:
         keyed = _every_frame(opened, solved)
     return fcurves(channels, keyed, min(TURNS * share, 1e-2))

@@ -38,9 +38,9 @@ class TakeFile:
     """
     layer: bool = False
     """Into a .blend: above the file's own animation, which stays as it is, by what has to be added to it."""
-    reduce: str = "0.0005%"
-    """Into a .blend, where the take was not simplified: how far fewer keys may move any vertex, a share of the diagonal
-    of the neutral mesh or a length.
+    reduce: str = "0.0002%"
+    """Into a .blend, where the take was not simplified: how far each control's fewer keys may move any vertex, a share
+    of the diagonal of the neutral mesh or a length.
     """
 
 

@@ -40,7 +40,8 @@ class SimplifyConfig:
     """How far any vertex may stray from where the per-frame curves put it: a share of the diagonal of the neutral
     mesh's bounding box ("0.1%"), or a length in the rig's unit ("0.5")."""
     rounds: int = 12
-    """How often the shot is measured on the rig, at most, before all controls yield wherever any vertex strays."""
+    """How often the shot is measured on the rig, at most, before all controls yield wherever any vertex strays; 0: each
+    control stays within the tolerance by itself, and the shot is measured once, at the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +173,7 @@ def _within_tolerance(
     """
     budgets = [np.full(len(values), FIRST_BUDGET * tolerance) for _ in groups]
     fits = [_keys_within(group.shape, budget) for group, budget in zip(groups, budgets, strict=True)]
-    for turn in range(rounds + LAST_ROUNDS):
+    for turn in range(rounds + LAST_ROUNDS if rounds else 0):
         errors, largest = _errors(groups, fits, meshes, values)
         count = sum(fitted.values.size for fitted in fits)
         progress("simplify", min(turn, rounds), rounds, f"{count} keys, {largest.max() / tolerance:.2f} tolerances")
@@ -184,7 +185,7 @@ def _within_tolerance(
             if (change < 1).any():
                 budgets[index] = budgets[index] * change
                 fits[index] = _keys_within(group.shape, budgets[index])
-    progress("simplify", rounds, rounds)
+    progress("simplify", 1, 1)
     return fits
 
 
