@@ -62,6 +62,35 @@ def test_a_control_rig_of_blenders_is_followed(folder, blender):
     assert (folder / "rigify" / "curves.csv").exists()
 
 
+def test_five_lines_invert_a_rig(folder):
+    said = run(folder, "00_five_lines.py")
+    assert float(said.split("error on the rig: ")[1].split(" m")[0]) < 1e-9
+    assert (folder / "curves.csv").read_text().startswith("frame,time_s,pelvis.tx")
+
+
+def test_a_dirty_capture_is_better_solved_as_found_than_frame_by_frame(folder):
+    said = run(folder, "07_dirty.py")
+    found, plain = (float(line.split(": ")[1].split(" mm")[0]) for line in said.splitlines() if " mm from" in line)
+    assert found < 0.5 * plain
+    assert (folder / "out" / "dirty" / "take0" / "report.html").exists()
+
+
+def test_curves_become_keys_and_leave(folder):
+    said = run(folder, "08_keys.py")
+    fewer = [float(line.split("keys, ")[1].split(" times")[0]) for line in said.splitlines() if "times fewer" in line]
+    assert 4 < fewer[0] < fewer[1]
+    assert (folder / "out" / "keys" / "shot.anim").read_text().startswith("animVersion")
+
+
+def test_what_has_learnt_to_stand_stands_in_other_physics(folder):
+    assert run(folder, "09_stand.py").splitlines()[-1] == "It stands."
+
+
+def test_a_function_is_a_rig(folder):
+    said = run(folder, "10_function.py")
+    assert float(said.split("off by at most ")[1].split()[0]) < 1e-9
+
+
 def test_every_example_is_run_here():
     run_here = Path(__file__).read_text()
     assert all(f'"{file.name}"' in run_here for file in EXAMPLES.glob("*.py"))
