@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 
+from bunraku.core.controls import control_spec
 from bunraku.core.curves import curves
 from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import mesh_sequence
 from bunraku.core.rig import restrict
 from bunraku.inversion.approximation import Approximation
+from bunraku.inversion.guidance import Instructions
 from bunraku.inversion.invert import InvertConfig, invert, remeasure
 from bunraku.inversion.plan import Counted, plan
 from bunraku.rigs.cube import Cube, animation
+from bunraku.rigs.face import Face
 from small_rigs import BlackBox, limbed_rig, linear_rig
 
 Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -139,7 +142,7 @@ class Priced:
 
     def evaluate(self, controls):
         self.clock[0] += self.each_s * len(controls)
-        return Cube().evaluate(controls)
+        return np.zeros((len(controls), 8, 3))
 
 
 def test_the_plan_compares_costs(monkeypatch):
@@ -150,6 +153,13 @@ def test_the_plan_compares_costs(monkeypatch):
     assert plan(dear, 100, 1000).way == "approximation"  # 3,000 s against 1,000
     assert plan(dear, 10, 1000).way == "finite differences"  # 300 s against 1,000
     assert "1e+03 ms" in plan(dear, 10, 1000).reason
+    many = Priced(1.0, clock)
+    many.spec = control_spec([f"c{k}" for k in range(67)])
+    assert plan(many, 100, 4000).way == "approximation"
+    assert plan(many, 100, 4000, steady=True).way == "follow"  # 3,268 s against 4,004
+    assert plan(many, 200, 4000, steady=True).way == "approximation"  # 6,268 s
+    many.each_s = 1e-3  # too fast to be worth it
+    assert plan(many, 100, 4000, steady=True).way == "approximation"
     assert plan(limbed_rig(), 100, 1000).way == "derivatives"
 
 
@@ -165,3 +175,16 @@ def test_an_approximation_of_other_controls_or_another_mesh_is_refused():
         invert(BlackBox(rig), capture, approximation=linear_model(linear_rig(controls=6)))
     with pytest.raises(BunrakuError, match="the model has 7 vertices, the rig 12"):
         invert(BlackBox(rig), capture, approximation=linear_model(linear_rig(vertices=7)))
+
+
+def test_a_black_box_is_followed_from_the_capture_alone_and_what_it_cost_is_counted():
+    face = Face()
+    few = BlackBox(restrict(face, face.spec.names[:16]))
+    values = few.spec.neutral + 0.4 * few.spec.range * np.sin(np.linspace(0, 1, 12))[:, None]
+    capture = mesh_sequence(few.evaluate(values), few.faces, 24)
+    few.asked = 0
+    take = invert(few, capture, InvertConfig(method="follow"))
+    assert take.metrics.number("relative_error") < 3e-5
+    assert take.metrics.number("rig_evaluations") <= few.asked < 12 * 30 + 20 * 16
+    with pytest.raises(BunrakuError, match="--method follow: does not take locks"):
+        invert(few, capture, InvertConfig(method="follow"), instructions=Instructions(lock=(few.spec.names[0],)))

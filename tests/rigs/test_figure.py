@@ -54,10 +54,10 @@ def test_every_joint_carries_some_vertex(rig):
 
 
 def test_it_is_its_own_mirror_image(rig):
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     mirrored = rig.neutral * [-1, 1, 1]
-    distance, _ = cKDTree(rig.neutral).query(mirrored)
+    distance, _ = KDTree(rig.neutral).query(mirrored)
     assert np.sort(distance)[int(0.99 * len(distance))] < 0.02
 
 

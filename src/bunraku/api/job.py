@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bunraku.api.doors import loaded_model
 from bunraku.api.matching import Matching
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from bunraku.inversion.invert import InvertConfig
     from bunraku.inversion.still import Still
 
+Method = Literal["solve", "follow", "encoder"]
+
 FEW_CONTROLS = 8
 """Up to so many controls are sampled evenly over all of their ranges; more, a few at a time."""
+STEADY = 3e-4
+"""A capture that flickers by less than this share of the diagonal may be followed on the rig itself."""
 
 
 def _stable(path: Path, rig: Rig) -> Still:
@@ -62,14 +66,15 @@ class Job:
         from bunraku.rigs.recorded import RecordedRig
 
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
-        moving, approximation, sampled = self._solved_on(capture.frames, progress)
+        moving, approximation, sampled, method = self._solved_on(capture, progress)
         from_samples = isinstance(self.rig, RecordedRig)
         if from_samples and approximation is not None:
             moving, approximation = approximation, None
         if self.matching.topology == "other":
             take = self._followed(capture, moving, approximation, progress)
         else:
-            take = self._inverted(capture, moving, approximation, true_curves, sampled, progress)
+            job = replace(self, cfg=replace(self.cfg, method=method))
+            take = job._inverted(capture, moving, approximation, true_curves, sampled, progress)
         # Sampling and fitting, where they were needed, are part of the price (of this call: what it resumed is not).
         said: dict[str, MetricValue] = {
             "cpu_seconds": time.process_time() - began_cpu_s,
@@ -79,27 +84,66 @@ class Job:
             said["measured_on"] = "the model: recorded samples cannot be evaluated anew"
         return _whole(replace(take, metrics=take.metrics.merged(Metrics(said, {}))), self.rig)
 
-    def _solved_on(self, frames: int, progress: Progress) -> tuple[Rig, DifferentiableRig | None, int]:
-        """The rig with what may move, the approximation where it needs one, and what that cost in evaluations."""
+    def _solved_on(
+        self, capture: MeshSequence, progress: Progress
+    ) -> tuple[Rig, DifferentiableRig | None, int, Method]:
+        """The rig with what may move, the approximation where it needs one, what that cost in evaluations, and how the
+        curves are found.
+        """
         from bunraku.core.errors import BunrakuError
         from bunraku.core.rig import DifferentiableRig, restrict
         from bunraku.rigs.twin import CHECKS, twin_of
 
-        moving = restrict(self.rig, self.controls)
+        moving, method = restrict(self.rig, self.controls), self.cfg.method
         if self.model is not None:
             approximation = loaded_model(Path(self.model))
             moving = restrict(self.rig, tuple(approximation.spec.names))
             if self.controls and set(moving.spec.names) != set(restrict(self.rig, self.controls).spec.names):
                 raise BunrakuError(f"{self.model}: moves other controls than --controls names; give one or the other")
-            return moving, approximation, 0
-        twin = None if self.cfg.method == "encoder" else twin_of(self.rig)
+            return moving, approximation, 0, method
+        twin = twin_of(self.rig) if method == "solve" else None
         if twin is not None:
             progress("plan", 1, 1, f"bones and skin alone, computed here as {CHECKS} true evaluations confirm")
-            return moving, cast(DifferentiableRig, restrict(twin, tuple(moving.spec.names))), CHECKS
-        if self.cfg.method == "encoder" or not isinstance(moving, DifferentiableRig):
-            made, sampled = _approximated(moving, self.source, self.cfg, frames, self.folder, self.device, progress)
-            return moving, made, sampled
-        return moving, None, 0
+            return moving, cast(DifferentiableRig, restrict(twin, tuple(moving.spec.names))), CHECKS, method
+        if method == "encoder" or (method == "solve" and not isinstance(moving, DifferentiableRig)):
+            made, sampled, follows = self._approximated(moving, capture, progress)
+            return moving, made, sampled, "follow" if follows else method
+        return moving, None, 0, method
+
+    def _approximated(
+        self, moving: Rig, capture: MeshSequence, progress: Progress
+    ) -> tuple[Approximation | None, int, bool]:
+        """An approximation made for this inversion, where one pays, what it cost in evaluations of the rig, and whether
+        the shot is followed on the rig instead.
+        """
+        from bunraku.core.errors import BunrakuError
+        from bunraku.core.rig import diagonal
+        from bunraku.inversion.draw import SampleConfig
+        from bunraku.inversion.fit import FitConfig
+        from bunraku.inversion.noise import jitter
+        from bunraku.inversion.plan import plan
+        from bunraku.rigs.recorded import RecordedRig
+
+        fitting, samples_in, model_in = FitConfig(seed=self.cfg.seed), self.folder / "samples", self.folder / "model"
+        if isinstance(moving, RecordedRig):
+            if self.source is None:
+                raise BunrakuError("recorded samples are named by their path here: pass it in place of the opened rig")
+            fit(Path(self.source), model_in, fitting, device=self.device, progress=progress)
+            return loaded_model(model_in), 0, False
+        count = len(moving.spec)
+        samples = min(max(1000, 40 * count), 20_000)
+        # What an interrupted call has begun goes on, whatever the clock would say today.
+        if self.cfg.method != "encoder" and not samples_in.exists():
+            told = self.instructions is not None and self.instructions.given
+            steady = not told and count > FEW_CONTROLS and jitter(capture) < STEADY * diagonal(moving.neutral)
+            chosen = plan(moving, capture.frames, samples, steady)
+            progress("plan", 1, 1, f"{chosen.way}: {chosen.reason}")
+            if chosen.way != "approximation":
+                return None, 0, chosen.way == "follow"
+        sampling = SampleConfig(samples, sampler="sobol" if count <= FEW_CONTROLS else "sparse", seed=self.cfg.seed)
+        sampled_into(moving, self.source, samples_in, sampling, 1, None, False, progress)
+        fit(samples_in, model_in, fitting, device=self.device, progress=progress)
+        return loaded_model(model_in), samples, False
 
     def _inverted(
         self,
@@ -167,35 +211,6 @@ class Job:
         metrics = Metrics(dict(values), {"surface_distance": "rig unit"})
         nothing = np.zeros(0)
         return Take(solved, metrics, found.distance, nothing, np.eye(3, 4), asdict(self.cfg), artifact.provenance())
-
-
-def _approximated(
-    moving: Rig, source: str | None, cfg: InvertConfig, frames: int, folder: Path, device: str, progress: Progress
-) -> tuple[Approximation | None, int]:
-    """An approximation made for this inversion, where one pays, and what it cost in evaluations of the rig."""
-    from bunraku.core.errors import BunrakuError
-    from bunraku.inversion.draw import SampleConfig
-    from bunraku.inversion.fit import FitConfig
-    from bunraku.inversion.plan import plan
-    from bunraku.rigs.recorded import RecordedRig
-
-    if isinstance(moving, RecordedRig):
-        if source is None:
-            raise BunrakuError("recorded samples are named by their path here: pass it in place of the opened rig")
-        fit(Path(source), folder / "model", FitConfig(seed=cfg.seed), device=device, progress=progress)
-        return loaded_model(folder / "model"), 0
-    count = len(moving.spec)
-    samples = min(max(1000, 40 * count), 20_000)
-    # What an interrupted call has begun goes on, whatever the clock would say today.
-    if cfg.method != "encoder" and not (folder / "samples").exists():
-        chosen = plan(moving, frames, samples)
-        progress("plan", 1, 1, f"{chosen.way}: {chosen.reason}")
-        if chosen.way != "approximation":
-            return None, 0
-    sampling = SampleConfig(samples, sampler="sobol" if count <= FEW_CONTROLS else "sparse", seed=cfg.seed)
-    sampled_into(moving, source, folder / "samples", sampling, 1, None, False, progress)
-    fit(folder / "samples", folder / "model", FitConfig(seed=cfg.seed), device=device, progress=progress)
-    return loaded_model(folder / "model"), samples
 
 
 def _whole(take: Take, rig: Rig) -> Take:

@@ -15,9 +15,10 @@ from jaxtyping import Float
 from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.progress import Progress, silent
 from bunraku.core.rig import Rig, diagonal
+from bunraku.inversion.approximation import Approximation
 from bunraku.inversion.box import box_step
 from bunraku.inversion.problem import vertex_weights
-from bunraku.inversion.refine import difference_step
+from bunraku.inversion.refine import FiniteDifferences, difference_step
 
 _HELPS = 0.97
 """A step that leaves a larger share of the cost is the last of its frame."""
@@ -201,3 +202,39 @@ class _State:
 
     def _evaluate(self, u: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses coordinates"]:
         return np.asarray(self.rig.evaluate(self.controls(u)), np.float64).reshape(len(u), -1)
+
+
+JACOBIANS = 20.0
+"""Evaluations a frame that a shot's Jacobians may cost."""
+SPARE = 10
+"""Jacobians beside those: the first frames, and motion that bends."""
+
+
+def paced(controls: int, frames: int, steps: int) -> FollowConfig:
+    """How a shot is followed with about `JACOBIANS` + `steps` evaluations a frame."""
+    every = max(1, round(controls / JACOBIANS))
+    allowed = round((JACOBIANS + steps) * frames) + SPARE * controls
+    return FollowConfig(steps=max(steps, 1), enough=1e-5, every=every, evaluations=allowed)
+
+
+def tangent(rig: Rig) -> Approximation:
+    """The rig's linear approximation at neutral, by finite differences: `controls` + 1 evaluations."""
+    spec = rig.spec
+    differences = FiniteDifferences(rig, difference_step(rig))
+    mesh, jacobian = differences.linearize(spec.neutral[None])
+    rows = jacobian[0].reshape(len(spec), -1) * spec.range[:, None]
+    basis, skip = np.linalg.qr(rows.T)
+    return Approximation(
+        spec=spec,
+        faces=rig.faces,
+        neutral=rig.neutral,
+        centre=spec.neutral,
+        spread=spec.range,
+        mean=mesh[0].reshape(-1),
+        basis=np.ascontiguousarray(basis.T),
+        scale=1.0,
+        skip=skip,
+        terms=np.zeros((0, 1), np.int64),
+        products=np.zeros((len(skip), 0)),
+        layers=(),
+    )

@@ -27,6 +27,7 @@ from bunraku.inversion.approximation import Approximation
 from bunraku.inversion.discrete import switched
 from bunraku.inversion.encoder import Encoder, EncoderConfig, load_encoder, save_encoder, train_encoder
 from bunraku.inversion.evaluate import evaluate
+from bunraku.inversion.follow import follow, paced, tangent
 from bunraku.inversion.guidance import Instructions, Limits, limits
 from bunraku.inversion.noise import NORMAL, jitter
 from bunraku.inversion.pairs import cancelling_pairs, mirrored_pairs, named_pairs
@@ -42,8 +43,9 @@ from bunraku.inversion.still import Still, stable_vertices
 class InvertConfig:
     """How a capture becomes curves."""
 
-    method: Literal["solve", "encoder"] = "solve"
-    """The direct solver, or a network trained to answer this shot (the published method) before the refinement."""
+    method: Literal["solve", "follow", "encoder"] = "solve"
+    """The direct solver; the true rig followed from frame to frame (black boxes of many controls, steady captures); or
+    a network trained to answer this shot (the published method) before the refinement."""
     refine: int = 8
     """True evaluations per frame that a rig without derivatives is asked after the approximation's answer."""
     smooth: float | Literal["auto"] = "auto"
@@ -122,9 +124,13 @@ def invert(
     """
     cfg = cfg or InvertConfig()
     _check(rig, capture, approximation)
+    if cfg.method == "follow" and instructions is not None and instructions.given:
+        raise BunrakuError("--method follow: does not take locks, pins and other instructions; --method solve does")
     with one_thread():
         costs = _Costs()
         counted = Counted(rig)
+        if cfg.method == "follow" and approximation is None:
+            approximation = tangent(counted)
         on = _solved_on(rig, counted, approximation)
         still = stable_vertices(on, seed=cfg.seed) if stable is None else stable
         alignment = _alignment(on, capture, still, progress)
@@ -140,6 +146,9 @@ def invert(
             start, steady = settled(on, placed, steady, still, task.on, progress=progress)
             aligned = steady.apply(placed)
             task = replace(task, capture=aligned)
+        if cfg.method == "follow":
+            pace = paced(len(rig.spec), capture.frames, cfg.refine)
+            start = continuous_branch(rig.spec, follow(counted, aligned, pace, progress).controls)
         solved = task.solve(start, None, progress) if cfg.method == "solve" or start is None else None
         if solved is not None and on is approximation and _is_the_models(solved, on, aligned, counted.evaluate):
             # A capture that does not flicker is met by the true rig, not smoothed, nor trusted less in places.
@@ -148,7 +157,7 @@ def invert(
         controls = solved.controls if solved is not None else start
         assert controls is not None
         solving = solved.evaluations if solved is not None and on is rig else 0
-        if approximation is not None and on is not rig:
+        if approximation is not None and on is not rig and cfg.method != "follow":
             shown, before = 0, np.inf
             if solved is not None and solved.smoothness is not None:
                 before, asked = solved.noise.sigma, counted.asked
