@@ -1,9 +1,10 @@
 """Rigs of .blend files inverted through Blender: the fox's two shots, and Blender's Rigify human as a black box.
 
-    BUNRAKU_DATA=… python benchmarks/rig_blender.py [--only fox|human|everything|workers] [--samples 4000]
+    BUNRAKU_DATA=… python benchmarks/rig_blender.py [--only fox|followed|human|everything|workers] [--samples 4000]
 
-The fox is bones and skin alone, which Bunraku finds out and confirms; the human is sampled and approximated, once with
-its 67 channels named and once with all that was discovered. Needs a Blender: `bunraku host install blender`.
+The fox is bones and skin alone, which Bunraku finds out and confirms; the human is a black box, followed on the rig
+itself (what `rig invert` chooses by itself), and sampled and approximated, its 67 channels named; and followed with all
+that was discovered. Needs a Blender: `bunraku host install blender`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -58,28 +60,38 @@ def human_channels(data: Path) -> list[str]:
     return names
 
 
-def human(data: Path, samples: int, named: bool) -> dict[str, Any]:
+def followed(data: Path, named: bool) -> dict[str, Any]:
+    """The Rigify human as a black box, followed on the rig itself."""
+    rig, shot = data / "rigs" / "rigify_human.blend", data / "sequences" / "rigify_human.npz"
+    name = "rigify_human, followed" + ("" if named else ", everything")
+    with tempfile.TemporaryDirectory() as folder:
+        return inverted(name, shot, rig, Path(folder) / "take", controls=human_channels(data) if named else [])
+
+
+def human(data: Path, samples: int) -> dict[str, Any]:
     """The Rigify human as a black box: sampled, approximated, inverted."""
     from bunraku import api
     from bunraku.inversion.draw import SampleConfig
 
     rig, shot = data / "rigs" / "rigify_human.blend", data / "sequences" / "rigify_human.npz"
-    controls = tuple(human_channels(data)) if named else ()
+    controls = tuple(human_channels(data))
     with tempfile.TemporaryDirectory() as folder:
         place, began = Path(folder), time.perf_counter()
         done = api.sample(str(rig), place / "set", SampleConfig(samples), controls=controls)
         model = api.fit(place / "set", place / "model")
-        row = inverted("rigify_human" + ("" if named else ", everything"), shot, rig, place / "take", place / "model")
+        row = inverted("rigify_human, sampled", shot, rig, place / "take", place / "model", list(controls))
     made = {"samples": samples, "sample_s": done["seconds"], "test_relative_error": model["test_relative_error"]}
     return {**row, **made, "all_wall_seconds": time.perf_counter() - began}
 
 
-def inverted(name: str, shot: Path, rig: Path, out: Path, model: Path | None = None) -> dict[str, Any]:
+def inverted(
+    name: str, shot: Path, rig: Path, out: Path, model: Path | None = None, controls: Sequence[str] = ()
+) -> dict[str, Any]:
     """One inversion, and what of its metrics is kept."""
     from bunraku import api
     from bunraku.inversion.invert import InvertConfig
 
-    result = api.invert_file(shot, str(rig), out, InvertConfig(refine=REFINE), model=model)
+    result = api.invert_file(shot, str(rig), out, InvertConfig(refine=REFINE), model=model, controls=tuple(controls))
     row = {"shot": name, "frames": result["frames"], "controls": result["controls"]}
     row |= {key: result.get(key) for key in KEPT}
     groups = {"unobservable": result["unobservable"], "interchangeable": result["interchangeable"]}
@@ -102,14 +114,15 @@ def workers(data: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", choices=("fox", "human", "everything", "workers"))
+    parser.add_argument("--only", choices=("fox", "followed", "human", "everything", "workers"))
     parser.add_argument("--samples", type=int, default=4000)
     said = parser.parse_args()
     data = Path(os.environ["BUNRAKU_DATA"])
     jobs = {
         "fox": lambda: fox(data),
-        "human": lambda: [human(data, said.samples, named=True)],
-        "everything": lambda: [human(data, said.samples, named=False)],
+        "followed": lambda: [followed(data, named=True)],
+        "human": lambda: [human(data, said.samples)],
+        "everything": lambda: [followed(data, named=False)],
         "workers": lambda: [workers(data)],
     }
     before = RESULTS / "rig_blender.json"

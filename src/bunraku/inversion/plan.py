@@ -26,6 +26,7 @@ FIT_S = 0.06  # per control: what fitting an approximation takes besides the rig
 
 
 WORTH_FOLLOWING_S = 0.003  # per pose: of faster rigs an approximation and some refinement come nearer in the same time
+REFINED = 8  # evaluations a frame that come after an approximation's answer
 FOLLOWED = 30  # evaluations a frame that following a shot takes (see `inversion.follow`), beside a few Jacobians
 
 
@@ -34,14 +35,14 @@ def plan(rig: Rig, frames: int, samples: int, steady: bool = False) -> Plan:
     from what one evaluation costs here.
 
     Finite differences need about 5 Jacobians a frame, `controls` evaluations each; an approximation needs its
-    samples and a fit; following is for slow rigs, and needs a capture that is `steady`: it has no priors over the shot
+    samples, a fit and some refinement; following is for slow rigs, and needs a capture that is `steady`: it has no priors over the shot
     that take noise out.
     """
     if isinstance(rig, DifferentiableRig):
         return Plan("derivatives", "the rig knows its derivatives: it is solved on directly")
     each_s = _evaluation_s(rig)
     direct_s = 5 * len(rig.spec) * frames * each_s
-    fitted_s = samples * each_s + FIT_S * len(rig.spec)
+    fitted_s = (samples + REFINED * frames) * each_s + FIT_S * len(rig.spec)
     direct = f"finite differences {direct_s:.2g} s"
     fitted = f"sampling and fitting {fitted_s:.2g} s"
     follows = steady and each_s > WORTH_FOLLOWING_S
