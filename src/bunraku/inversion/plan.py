@@ -35,8 +35,8 @@ def plan(rig: Rig, frames: int, samples: int, steady: bool = False) -> Plan:
     from what one evaluation costs here.
 
     Finite differences need about 5 Jacobians a frame, `controls` evaluations each; an approximation needs its
-    samples, a fit and some refinement; following is for slow rigs, and needs a capture that is `steady`: it has no priors over the shot
-    that take noise out.
+    samples, a fit and some refinement; following is for slow rigs, and needs a capture that is `steady`: it has no
+    priors over the shot that take noise out.
     """
     if isinstance(rig, DifferentiableRig):
         return Plan("derivatives", "the rig knows its derivatives: it is solved on directly")
