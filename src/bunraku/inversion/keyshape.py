@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from bunraku.core.controls import ControlSpec
 from bunraku.core.reduced import unproject
-from bunraku.core.rig import DifferentiableRig, Rig
+from bunraku.core.rig import DifferentiableRig, Rig, hold
 from bunraku.inversion.keyfit import Shape
 from bunraku.inversion.refine import FiniteDifferences, difference_step
 
@@ -45,15 +45,16 @@ def sensitivity(
     gain, touched = np.zeros((frames, count)), np.zeros((count, len(rig.neutral)), bool)
     if len(moving) == 0:
         return Sensitivity(gain, touched, 0)
-    derivable = rig if isinstance(rig, DifferentiableRig) else FiniteDifferences(rig, difference_step(rig))
+    derivable, columns = _derivable(rig, values, moving)
     reduced = derivable.reduce()
     poses = min(frames, POSES + frames // FRAMES_PER_POSE)
     at = np.unique(np.linspace(0, frames - 1, poses).round().astype(np.int64))
     peak = np.zeros((len(at), len(moving)))
     share = np.zeros((len(moving), len(rig.neutral)))
     for row, frame in enumerate(at):
-        _, rows = reduced.linearize(values[frame : frame + 1])
-        moved = np.linalg.norm(unproject(reduced, rows[0, moving].astype(np.float64)) - reduced.origin, axis=2)
+        _, rows = reduced.linearize(values[frame : frame + 1, columns])
+        own = rows[0, np.isin(columns, moving)].astype(np.float64)
+        moved = np.linalg.norm(unproject(reduced, own) - reduced.origin, axis=2)
         peak[row] = moved.max(axis=1)
         share = np.maximum(share, moved)
     floor = tolerance / (STRAY * rig.spec.range)
@@ -61,8 +62,22 @@ def sensitivity(
         own = np.interp(np.arange(frames), at, peak[:, column])
         gain[:, control] = np.maximum(own, floor[control])
         touched[control] = share[column] >= TOUCHED * max(float(share[column].max()), 1e-300)
-    asked = 0 if derivable is rig else 1 + len(at) * (count + 1)
+    asked = 0 if derivable is rig else 1 + len(at) * (len(columns) + 1)
     return Sensitivity(gain, touched, asked)
+
+
+def _derivable(
+    rig: Rig, values: Float[np.ndarray, "frames controls"], moving: Int[np.ndarray, "moving"]
+) -> tuple[DifferentiableRig, Int[np.ndarray, "columns"]]:
+    """The rig, or its finite differences for the controls that move alone; the columns that it takes."""
+    every = np.arange(values.shape[1])
+    if isinstance(rig, DifferentiableRig):
+        return rig, every
+    spec = rig.spec
+    rest = np.clip(values[0], spec.lower, spec.upper)
+    still = {spec.names[column]: float(rest[column]) for column in np.setdiff1d(every, moving)}
+    narrowed = hold(rig, still) if still else rig
+    return FiniteDifferences(narrowed, difference_step(narrowed)), np.sort(moving)
 
 
 def together(spec: ControlSpec, moving: Int[np.ndarray, "moving"]) -> list[Int[np.ndarray, "columns"]]:
