@@ -24,6 +24,8 @@ _HELPS = 0.97
 """A step that leaves a larger share of the cost is the last of its frame."""
 _PAID = 0.7
 """A Jacobian was worth its price where the error fell to this share of what it was."""
+_LOST = 10.0
+"""So many times a typical frame's error."""
 _PATIENCE = 5
 """So many frames without another, after one that was not."""
 
@@ -76,6 +78,14 @@ def follow(rig: Rig, capture: MeshSequence, cfg: FollowConfig | None = None, pro
         controls[frame], errors[frame] = state.controls(state.u), state.error()
         note = f"error {errors[: frame + 1].mean():.1e}, {state.evaluations / (frame + 1):.0f} evaluations a frame"
         progress("follow", frame + 1, capture.frames, note)
+    # A frame that lost its way tries again from the one behind it, which found on.
+    for frame in reversed(range(capture.frames - 1)):
+        if errors[frame] > _LOST * max(cfg.enough, float(np.median(errors))) and errors[frame + 1] < errors[frame]:
+            state.begin(controls[frame + 1])
+            state.face(frame)
+            state.differentiate()
+            if state.error() < errors[frame]:
+                controls[frame], errors[frame] = state.controls(state.u), state.error()
     return Followed(controls, errors, state.evaluations, state.jacobians)
 
 
@@ -96,6 +106,13 @@ class _State:
         self.jacobian: np.ndarray | None = None
         self.age, self.paid = cfg.every, True
         self.residual = self.place
+
+    def begin(self, controls: Float[np.ndarray, "controls"]) -> None:
+        """Go to a pose."""
+        spec = self.rig.spec
+        self.u = (controls - spec.neutral) / spec.range
+        self.place = self._evaluate(self.u[None])[0]
+        self.evaluations += 1
 
     def face(self, frame: int) -> None:
         """Turn to a frame: what is away from it is the residual from now on."""
