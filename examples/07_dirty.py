@@ -23,7 +23,7 @@ out = Path(sys.argv[1] if len(sys.argv) > 1 else "out/dirty")
 out.mkdir(parents=True, exist_ok=True)
 
 rig = bk.open_rig("figure")
-bk.bake("figure", "walk", out / "clean.npz", fps=Fraction(12), overwrite=True)
+bk.bake("figure", "walk", out / "clean.npz", fps=Fraction(8), overwrite=True)
 clean = bk.load_sequence(out / "clean.npz")
 size, rng = diagonal(rig.neutral), np.random.default_rng(0)
 
@@ -31,7 +31,7 @@ seen = clean.vertices + rng.normal(scale=0.003 * size, size=clean.vertices.shape
 astray = rng.random(seen.shape[:2]) < 0.05
 seen[astray] += rng.normal(scale=0.05 * size, size=(astray.sum(), 3))  # one point in twenty is somewhere else
 seen[:, rig.neutral[:, 0] > 0.3 * rig.neutral[:, 0].max()] = np.nan  # one arm was never seen
-seen[12:14] = np.nan  # nor anything of two frames
+seen[8:10] = np.nan  # nor anything of two frames
 seen = 100 * seen @ np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # centimetres, and Z is up
 save_npz_sequence(out / "capture.npz", mesh_sequence(seen, clean.faces, clean.fps))
 
