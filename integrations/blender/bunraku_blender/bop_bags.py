@@ -84,14 +84,15 @@ class BopBags:
         if frame > FIRST + self.frames:
             raise protocol.MistakeError(f"the simulation was opened for {self.frames} frames")
         self.scene.frame_set(frame)
-        before, self.turned = self.turned, self._angles()
+        before, self.turned = self.turned, self.angles()
         self.speed = (self.turned - before) * self.hz
 
     def observe(self):
         """Angles (count, 1) [rad], speeds over the last frame (count, 1) [rad/s]."""
         return self.turned[:, None], self.speed[:, None]
 
-    def _angles(self):
+    def angles(self):
+        """How far each bag leans now [rad]."""
         evaluated = bpy.context.evaluated_depsgraph_get()
         found = np.array([bag.evaluated_get(evaluated).matrix_world for bag in self.bags])
         return np.arctan2(found[:, 0, 2], found[:, 2, 2])

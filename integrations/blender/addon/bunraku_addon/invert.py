@@ -41,11 +41,11 @@ def invert(context, resume):
     words = [program, "rig", "invert", str(shot), "--rig", f"{rig}#{mesh.name}", "--out", str(take), "--no-report"]
     words += ["--refine", str(chosen.refine), *(["--controls", chosen.controls] if chosen.controls else [])]
     words += [*shlex.split(chosen.more), *common, *([] if resume else ["--overwrite"])]
-    solved = yield from _run(words)
+    solved = yield from run(words)
     home = folder / "home.blend"
     layer = ["--layer"] if chosen.layer else []
     words = [program, "rig", "export", str(take), "--to", str(home), "--overwrite", *layer, *common]
-    written = yield from _run(words)
+    written = yield from run(words)
     _bring(mesh, home, written, chosen.layer)
     coloured = paint(mesh, vertex_errors(take))
     context.scene.frame_set(context.scene.frame_current)
@@ -80,7 +80,7 @@ def _save_copy(path):
         raise MistakeError(f"the copy of this file cannot be written: {error}") from None
 
 
-def _run(words):
+def run(words):
     """Run a command while yielding what it says; its result. Interrupted where the work is broken off."""
     command = Command(words)
     try:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Skills that were learnt: a bop bag balanced by its policy in Blender's own simulation, any run's motion as keys."""
 
+from pathlib import Path
+
 import bpy
 import numpy as np
 from bpy.app.handlers import persistent
@@ -8,7 +10,7 @@ from bpy.props import FloatProperty
 
 from . import classes, motion, preferences, settings
 from .bundled import module
-from .invert import _run
+from .invert import run
 from .operators import Work
 from .preferences import MistakeError
 
@@ -99,7 +101,7 @@ def after_frame(scene, *_):
         return
     bags, _, lean, last = playing
     if scene.frame_current == last + 1:
-        before, bags.turned = bags.turned, bags._angles()
+        before, bags.turned = bags.turned, bags.angles()
         bags.speed = (bags.turned - before) * bags.hz
     elif scene.frame_current <= module("bunraku_blender.bop_bags").FIRST:
         bags.turned, bags.speed = np.array([lean]), np.zeros(1)
@@ -116,15 +118,22 @@ class BakeMotion(Work, bpy.types.Operator):
     def work(self, context):
         """Export, then bake."""
         chosen = settings.of(context)
-        run = bpy.path.abspath(chosen.run)
-        if not run:
+        folder = bpy.path.abspath(chosen.run)
+        if not folder:
             raise MistakeError("choose a run first: a folder of bunraku mimic train")
-        from pathlib import Path
-
         to = Path(bpy.app.tempdir) / "bunraku_motion.npz"
-        words = [preferences.program(), "mimic", "export", run.rstrip("/\\"), "--to", str(to), "--overwrite", "--json"]
-        yield from _run([*words, "--motion", f"{chosen.seconds:g}"])
-        made = motion.bake(context, to, chosen.armature, motion.pairs(chosen.mapping), Path(run).name)
+        words = [
+            preferences.program(),
+            "mimic",
+            "export",
+            folder.rstrip("/\\"),
+            "--to",
+            str(to),
+            "--overwrite",
+            "--json",
+        ]
+        yield from run([*words, "--motion", f"{chosen.seconds:g}"])
+        made = motion.bake(context, to, chosen.armature, motion.pairs(chosen.mapping), Path(folder).name)
         chosen.armature = made.armature
         unmatched = f"; no bone for {', '.join(made.missing[:6])}" if made.missing else ""
         chosen.status = f"{made.frames} frames on {made.bones} bones of {made.armature.name}{unmatched}"
