@@ -79,7 +79,7 @@ def _said_by_host(rig: Rig) -> dict[str, Any]:
 
 
 def bake(
-    rig: str, animation: str, out: Path, *, fps: Fraction = Fraction(24), overwrite: bool = False
+    rig: str, animation: str, out: str | Path, *, fps: Fraction = Fraction(24), overwrite: bool = False
 ) -> dict[str, Any]:
     """A glTF or USD rig's own animation as a mesh sequence with its true curves."""
     from bunraku.core.errors import BunrakuError
@@ -87,7 +87,7 @@ def bake(
     from bunraku.rigs.skinned import SkinnedRig
     from bunraku.rigs.skinned import bake as bake_animation
 
-    opened = open_rig(rig)
+    opened, out = open_rig(rig), Path(out)
     if not isinstance(opened, SkinnedRig):
         raise BunrakuError(f"{rig}: has no animations of its own; only glTF and USD files do in this version")
     if out.suffix != ".npz":

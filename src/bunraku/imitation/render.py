@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from bunraku.core.rotations import quat_rotate
 from bunraku.imitation.anatomy import body_poses_w
 from bunraku.imitation.backdrop import GHOST, dressed
 from bunraku.imitation.camera import following_views
@@ -44,8 +45,7 @@ def render(
     Raises:
         BunrakuError: no such camera, a size that cannot be drawn, no OpenGL library.
     """
-    pos, _ = body_poses_w(built.anatomy, qpos)
-    views = following_views(_grown(pos[:, 1:], built), fps, cfg.camera, cfg.width / cfg.height)
+    views = following_views(_corners_w(built, qpos), fps, cfg.camera, cfg.width / cfg.height)
     frames = range(len(qpos)) if chosen is None else chosen
     model = dressed(built.character, samples)
     return _pictures(model, qpos, views, frames, ghost_qpos if cfg.ghost else None, cfg)
@@ -77,9 +77,13 @@ def _pose(model: mujoco.MjModel, data: mujoco.MjData, qpos: np.ndarray) -> None:
     mujoco.mj_camlight(model, data)
 
 
-def _grown(pos_w: np.ndarray, built: Built) -> np.ndarray:
-    """Bodies' origins with the corners of a box that holds the shapes about the outermost ones."""
-    reach = max((float(built.model.geom_rbound[i]) for i in range(built.model.ngeom)), default=0.1)
-    reach = min(max(reach, 0.05), 0.3)
-    low, high = pos_w.min(axis=1, keepdims=True) - reach, pos_w.max(axis=1, keepdims=True) + reach
-    return np.concatenate([low, high], axis=1)
+def _corners_w(built: Built, qpos: np.ndarray) -> np.ndarray:
+    """Two corners of a box that holds the shapes of every body, in each frame."""
+    pos, quat = body_poses_w(built.anatomy, qpos)
+    model = built.model
+    # The world's own shapes, the ground among them, reach anywhere.
+    shapes = np.flatnonzero(model.geom_bodyid > 0)
+    body, reach = model.geom_bodyid[shapes], model.geom_rbound[shapes][:, None]
+    middle = pos[:, body] + quat_rotate(quat[:, body], model.geom_pos[shapes][None])
+    return np.stack([(middle - reach).min(axis=1), (middle + reach).max(axis=1)], axis=1)
+
