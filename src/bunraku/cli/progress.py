@@ -48,7 +48,8 @@ class Reporter:
     def __call__(self, stage: str, done: float, total: float, note: str = "") -> None:
         """Show where a stage is."""
         self._begun_s.setdefault(stage, time.monotonic())
-        if sys.stderr.isatty():
+        # Bars put something of their own in the place of standard error: it is asked before them.
+        if self._bars is not None or sys.stderr.isatty():
             self._draw(stage, done, total, note)
         elif time.monotonic() - self._line_s >= self._every_s:
             self._line_s = time.monotonic()
