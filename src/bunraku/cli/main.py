@@ -14,7 +14,6 @@ from bunraku.core.errors import BunrakuError
 
 # Command words, the function that gives its class (imported only when it is asked for), and the line of the overview.
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
-    ("view",): ("bunraku.cli.view:view", "a rig, mesh, take, clip or run in the browser, live"),
     ("demo",): ("bunraku.cli.demo:demo", "invert a cube and a character, teach a bop bag to stand"),
     ("rig", "describe"): ("bunraku.cli.rig:describe", "controls, mesh size, animations and speed of a rig"),
     ("rig", "bake"): ("bunraku.cli.rig:bake", "a rig's own animation as a mesh sequence"),
@@ -38,6 +37,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("mimic", "evaluate"): ("bunraku.cli.mimic:evaluate", "how well it does, and which pushes it survives"),
     ("mimic", "export"): ("bunraku.cli.mimic:export", "a policy or its motion in a format for other programs"),
     ("report",): ("bunraku.cli.report:report", "one HTML page that explains a take or a run"),
+    ("view",): ("bunraku.cli.view:view", "a rig, mesh, take, clip or run in the browser, live"),
 }
 
 DONE, OUR_FAILURE, USER_MISTAKE, INTERRUPTED = 0, 1, 2, 130
