@@ -20,7 +20,8 @@ def load_npz_sequence(path: Path) -> MeshSequence:
     """A mesh sequence: an `.npz` with `vertices (F,V,3)`, or a bare `.npy` of that shape (24 frames per second).
 
     Optional in an `.npz`: `faces (T,3)`, `fps` (a number, or numerator and denominator; 24 without it), `start_frame`,
-    `weights (V,)`, `valid (F,V)`, `confidence (F,)`. NaN and infinite positions count as missing. True curves are not looked at.
+    `weights (V,)`, `valid (F,V)`, `confidence (F,)`. NaN and infinite positions count as missing. True curves are not
+    looked at.
 
     Raises:
         BunrakuError: missing, truncated, sizes that do not fit, objects in it, no frame, no finite vertex.

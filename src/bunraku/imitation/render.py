@@ -86,4 +86,3 @@ def _corners_w(built: Built, qpos: np.ndarray) -> np.ndarray:
     body, reach = model.geom_bodyid[shapes], model.geom_rbound[shapes][:, None]
     middle = pos[:, body] + quat_rotate(quat[:, body], model.geom_pos[shapes][None])
     return np.stack([(middle - reach).min(axis=1), (middle + reach).max(axis=1)], axis=1)
-

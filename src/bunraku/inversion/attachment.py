@@ -44,12 +44,12 @@ class Attachment:
     @property
     def points(self) -> int:
         """How many points."""
-        return self.matrix.shape[0]
+        return len(self.offset)
 
     @property
     def vertices(self) -> int:
         """How many vertices the rig has."""
-        return self.matrix.shape[1]
+        return int(self.matrix.get_shape()[1])
 
     @property
     def shown(self) -> Bool[np.ndarray, "vertices"]:

@@ -254,7 +254,7 @@ class _Search:
         torn = np.zeros(len(valid), bool)
         torn[self.capture.faces[~valid[self.capture.faces].all(axis=1)]] = True
         corners = torn[faces[found.faces]]
-        return (corners | (found.weights < FLOOR)).all(axis=1)
+        return np.asarray((corners | (found.weights < FLOOR)).all(axis=1))
 
     def _from_capture(self, frame: int, mesh: Float[np.ndarray, "vertices 3"]) -> _Pairs:
         """From the captured vertices to the rig's surface."""
