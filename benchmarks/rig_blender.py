@@ -106,7 +106,7 @@ def workers(data: Path) -> dict[str, Any]:
     rig, rates = str(data / "rigs" / "rigify_human.blend"), []
     for count in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
-            cfg = SampleConfig(600, shard=25)
+            cfg = SampleConfig(4000, shard=50)
             done = api.sample(rig, Path(folder) / "set", cfg, controls=tuple(human_channels(data)), workers=count)
             rates.append(done["evaluations_per_second"])
     return {"shot": "two workers", "one_per_s": rates[0], "two_per_s": rates[1], "ratio": rates[1] / rates[0]}
