@@ -60,12 +60,29 @@ def human_channels(data: Path) -> list[str]:
     return names
 
 
+def human_shot(data: Path, folder: Path) -> Path:
+    """The human's shot with its true curves, for the control error alone: the channels are Euler angles, controls are
+    rotation vectors.
+    """
+    from bunraku.core.rotations import rotvec_from_quat, unwrap_rotvecs
+    from bunraku.rigs.blender_curves import quats
+
+    raw, names = np.load(data / "sequences" / "rigify_human.npz"), human_channels(data)
+    values = np.asarray(raw["true_channels"], np.float64)
+    for bone in {name[:-3] for name in names if name.endswith(".rx")}:
+        columns = [names.index(f"{bone}.r{axis}") for axis in "xyz"]
+        values[:, columns] = unwrap_rotvecs(rotvec_from_quat(quats(values[:, columns], "XYZ")))
+    np.savez(folder / "shot.npz", vertices=raw["vertices"], fps=raw["fps"], curves=values, control_names=names)
+    return folder / "shot.npz"
+
+
 def followed(data: Path, named: bool) -> dict[str, Any]:
     """The Rigify human as a black box, followed on the rig itself."""
-    rig, shot = data / "rigs" / "rigify_human.blend", data / "sequences" / "rigify_human.npz"
-    name = "rigify_human, followed" + ("" if named else ", everything")
+    rig, name = data / "rigs" / "rigify_human.blend", "rigify_human, followed" + ("" if named else ", everything")
     with tempfile.TemporaryDirectory() as folder:
-        return inverted(name, shot, rig, Path(folder) / "take", controls=human_channels(data) if named else [])
+        place = Path(folder)
+        controls = human_channels(data) if named else []
+        return inverted(name, human_shot(data, place), rig, place / "take", controls=controls)
 
 
 def human(data: Path, samples: int) -> dict[str, Any]:
@@ -73,10 +90,10 @@ def human(data: Path, samples: int) -> dict[str, Any]:
     from bunraku import api
     from bunraku.inversion.draw import SampleConfig
 
-    rig, shot = data / "rigs" / "rigify_human.blend", data / "sequences" / "rigify_human.npz"
-    controls = tuple(human_channels(data))
+    rig, controls = data / "rigs" / "rigify_human.blend", tuple(human_channels(data))
     with tempfile.TemporaryDirectory() as folder:
         place, began = Path(folder), time.perf_counter()
+        shot = human_shot(data, place)
         done = api.sample(str(rig), place / "set", SampleConfig(samples), controls=controls)
         model = api.fit(place / "set", place / "model")
         row = inverted("rigify_human, sampled", shot, rig, place / "take", place / "model", list(controls))
@@ -94,7 +111,7 @@ def inverted(
     result = api.invert_file(shot, str(rig), out, InvertConfig(refine=REFINE), model=model, controls=tuple(controls))
     row = {"shot": name, "frames": result["frames"], "controls": result["controls"]}
     row |= {key: result.get(key) for key in KEPT}
-    groups = {"unobservable": result["unobservable"], "interchangeable": result["interchangeable"]}
+    groups = {key: result[key] for key in ("unobservable", "interchangeable", "interchangeable_groups")}
     return {**row, **{key: len(names) for key, names in groups.items()}, "groups": groups}
 
 

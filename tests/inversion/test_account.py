@@ -6,7 +6,7 @@ import pytest
 from bunraku.core.controls import control_spec
 from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import mesh_sequence
-from bunraku.inversion.account import AccountConfig, account, control_deviation, observability
+from bunraku.inversion.account import AccountConfig, account, control_deviation, nearly_observed, observability
 from bunraku.inversion.account_layout import account_layout, verdict
 from small_rigs import BlackBox, Linear, limbed_rig, linear_rig
 
@@ -30,7 +30,19 @@ def test_controls_of_which_only_the_sum_matters_are_interchangeable():
     rig = Linear(plain.spec, plain.neutral, shapes)
     seen = observability(rig, np.zeros((2, 4)))
     assert named(rig, seen.interchangeable) == {"c1", "c3"}
+    assert [group.controls.tolist() for group in seen.groups] == [[1, 3]]
     assert not seen.dead.any()
+
+
+def test_differences_tell_what_nearly_is_so():
+    rows = np.eye(4, 6)
+    rows[3] = 0.5 * rows[1] + [0, 0, 0, 0, 0.5e-2, 0]  # of two controls' motion together 1 % of it tells them apart
+    rows = np.concatenate([rows, [[1e-7, 0, 0, 0, 0, 0]]])  # rounding
+    seen = nearly_observed((rows @ rows.T)[None])
+    assert np.flatnonzero(seen.interchangeable).tolist() == [1, 3]
+    assert [(group.controls.tolist(), group.freedom) for group in seen.groups] == [([1, 3], 1)]
+    assert np.flatnonzero(seen.dead).tolist() == [4]
+    assert not nearly_observed((rows @ rows.T)[None], traded=1e-3).interchangeable.any()
 
 
 def test_a_rig_whose_controls_all_show_has_none_of_either():

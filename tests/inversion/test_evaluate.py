@@ -84,6 +84,7 @@ def test_controls_that_are_not_determined_are_named_and_do_not_err():
     assert found["control_error"] == pytest.approx(0.25)
     found = evaluate(rig(), shot, controls, seen_by=Observability(traded, ~traded), true_controls=true).metrics
     assert found["interchangeable"] == ["x", "y"]
+    assert "interchangeable_groups" not in found.values
     assert np.isnan(found.number("control_error"))
 
 

@@ -6,8 +6,9 @@ import pytest
 from bunraku.core.mesh_sequence import mesh_sequence
 from bunraku.core.rig import restrict
 from bunraku.inversion.follow import FollowConfig, follow
+from bunraku.inversion.invert import InvertConfig, invert
 from bunraku.rigs.open import open_rig
-from small_rigs import BlackBox
+from small_rigs import BlackBox, Linear, linear_rig
 
 
 def moving(rig, frames, share=0.3, seed=0):
@@ -52,6 +53,24 @@ def test_what_the_mesh_does_not_tell_stays_at_rest():
     done = follow(few, mesh_sequence(few.evaluate(values), few.faces, 24))
     assert done.relative_rms.max() < 2 * FollowConfig().enough
     assert done.jacobians <= 2
+
+
+def test_interchangeable_controls_are_named():
+    plain = linear_rig(controls=4)
+    shapes = plain.shapes.copy()
+    shapes[3] = 0.5 * shapes[1]
+    twins = BlackBox(Linear(plain.spec, plain.neutral, shapes))
+    _, shot = moving(twins, 6)
+    found = invert(twins, shot, InvertConfig(method="follow", align="none")).metrics
+    assert found["interchangeable"] == ["c1", "c3"]
+    assert found["interchangeable_groups"] == ["c1, c3: 1 of 2 could rest"]
+
+
+def test_the_derivatives_that_are_kept_are_spread_over_the_shot(cube):
+    _, shot = moving(cube, 40)
+    done = follow(cube, shot, FollowConfig(enough=1e-12, every=1, steps=2))
+    assert done.jacobians > 20
+    assert 8 <= len(done.normal) <= 16
 
 
 def test_missing_vertices_have_no_say(cube):

@@ -20,6 +20,7 @@ from bunraku.inversion.residual_split import Split, split
 from bunraku.inversion.trades import Group, interchangeable_groups
 
 SHARE = 0.01  # a control of which more than this share (squared) lies in null directions is not determined
+ROUNDING = 1e-5  # of what the strongest control moves: differences of single precision tell no less
 POSES = 8  # poses that `observability` looks at
 WORST_LOOKED_AT = 10  # frames beside the evenly spaced ones
 
@@ -34,6 +35,8 @@ class Observability:
     """They move vertices, but can be traded for others: a joint without skin of its own above one that can do the
     same.
     """
+    groups: tuple[Group, ...] | None = None
+    """Which of them for which, where that is known."""
 
     @property
     def determined(self) -> Bool[np.ndarray, "controls"]:
@@ -53,14 +56,31 @@ def observability(
     """
     chosen = np.unique(np.linspace(0, len(controls) - 1, POSES).round().astype(int))
     rows = weights if weights is None or len(weights) == 1 else weights[chosen]
-    normal = np.concatenate([tangent.normal for tangent in tangents(rig, controls[chosen], rows)])
+    return _exactly(np.concatenate([tangent.normal for tangent in tangents(rig, controls[chosen], rows)]))
+
+
+def _exactly(normal: Float[np.ndarray, "poses controls controls"]) -> Observability:
     unit, length = unit_diagonal(normal)
     values, vectors = np.linalg.eigh(unit)
     null = values <= SPECTRUM * values[:, -1:]
     still = length == 0
     share = np.where(still, 0.0, (vectors**2 * null[:, None, :]).sum(axis=2)).mean(axis=0)
     dead = still.all(axis=0)
-    return Observability(dead, ~dead & (share > SHARE))
+    groups = interchangeable_groups(normal, float(np.sqrt(SPECTRUM * values[:, -1].max(initial=0.0))))
+    return Observability(dead, ~dead & (share > SHARE), groups)
+
+
+def nearly_observed(normal: Float[np.ndarray, "poses controls controls"], traded: float = 0.02) -> Observability:
+    """The same told from JᵀJ (per range) of derivatives by differences, in which nothing is exactly null: controls are
+    interchangeable where the mesh moves at most `traded` of what they would move it alone, and dead where it moves by
+    rounding.
+    """
+    length = np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 0.0))
+    dead = (length <= ROUNDING * length.max(axis=1, keepdims=True)).all(axis=0)
+    groups, inside = interchangeable_groups(normal * (~dead[:, None] & ~dead), traded), np.zeros(len(dead), bool)
+    for group in groups:
+        inside[group.controls] = True
+    return Observability(dead, inside, groups)
 
 
 @dataclass(frozen=True)

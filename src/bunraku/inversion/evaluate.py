@@ -14,6 +14,7 @@ from bunraku.core.rig import Rig, diagonal
 from bunraku.core.rotations import geodesic_angle, quat_from_rotvec
 from bunraku.inversion.account import Observability
 from bunraku.inversion.misfit import misfit
+from bunraku.inversion.trades import Group
 
 ACTIVE = 0.02  # of its range: a control further from neutral counts as active
 
@@ -65,6 +66,8 @@ def evaluate(
         determined = seen_by.determined
         values["unobservable"] = _named(rig.spec, seen_by.dead)
         values["interchangeable"] = _named(rig.spec, seen_by.interchangeable)
+        if seen_by.groups is not None:
+            values["interchangeable_groups"] = [_told(rig.spec, group) for group in seen_by.groups]
     if true_controls is not None:
         values["control_error"] = control_error(rig.spec, controls, true_controls, determined)
     length = {f"{which}_vertex_error": "rig unit" for which in ("mean", "p95", "max")}
@@ -74,6 +77,12 @@ def evaluate(
 
 def _named(spec: ControlSpec, which: Bool[np.ndarray, "controls"]) -> list[str]:
     return [name for name, chosen in zip(spec.names, which, strict=True) if chosen]
+
+
+def _told(spec: ControlSpec, group: Group) -> str:
+    """A group in words: its controls in the rig's order, and how many of them are too many."""
+    names = ", ".join(spec.names[int(control)] for control in np.sort(group.controls))
+    return f"{names}: {group.freedom} of {len(group.controls)} could rest"
 
 
 def roughness(spec: ControlSpec, controls: Float[np.ndarray, "frames controls"]) -> float:

@@ -59,6 +59,8 @@ class Followed:
     """Of the true rig, in all."""
     jacobians: int
     """How many times derivatives were taken."""
+    normal: Float[np.ndarray, "poses controls controls"]
+    """JᵀJ, per range and relative, at some of the poses where they were."""
 
 
 def follow(rig: Rig, capture: MeshSequence, cfg: FollowConfig | None = None, progress: Progress = silent) -> Followed:
@@ -86,7 +88,7 @@ def follow(rig: Rig, capture: MeshSequence, cfg: FollowConfig | None = None, pro
             state.differentiate()
             if state.error() < errors[frame]:
                 controls[frame], errors[frame] = state.controls(state.u), state.error()
-    return Followed(controls, errors, state.evaluations, state.jacobians)
+    return Followed(controls, errors, state.evaluations, state.jacobians, state.seen.normals())
 
 
 class _State:
@@ -106,6 +108,7 @@ class _State:
         self.jacobian: np.ndarray | None = None
         self.age, self.paid = cfg.every, True
         self.residual = self.place
+        self.seen = _Thinned(len(spec))
 
     def begin(self, controls: Float[np.ndarray, "controls"]) -> None:
         """Go to a pose."""
@@ -153,6 +156,7 @@ class _State:
         moved = self._evaluate(self.u + np.diag(steps))
         self.jacobian = (moved - self.place) / steps[:, None] * self.scale
         self.square = self._squared()
+        self.seen.add(self.square)
         self.evaluations, self.jacobians, self.age = self.evaluations + count, self.jacobians + 1, 0
         self.improve()
         self.paid = self.error() < _PAID * before
@@ -219,6 +223,29 @@ class _State:
 
     def _evaluate(self, u: Float[np.ndarray, "poses controls"]) -> Float[np.ndarray, "poses coordinates"]:
         return np.asarray(self.rig.evaluate(self.controls(u)), np.float64).reshape(len(u), -1)
+
+
+class _Thinned:
+    """Every so manyeth of what comes, so that few are kept and they are spread over all."""
+
+    MOST = 16
+
+    def __init__(self, controls: int) -> None:
+        self.kept: list[np.ndarray] = []
+        self.every, self.come = 1, 0
+        self.none = np.zeros((0, controls, controls))
+
+    def add(self, normal: Float[np.ndarray, "controls controls"]) -> None:
+        """Another one."""
+        if self.come % self.every == 0:
+            self.kept.append(normal)
+        self.come += 1
+        if len(self.kept) > self.MOST:
+            self.kept, self.every = self.kept[::2], 2 * self.every
+
+    def normals(self) -> Float[np.ndarray, "kept controls controls"]:
+        """Those that were kept."""
+        return np.stack(self.kept) if self.kept else self.none
 
 
 JACOBIANS = 20.0

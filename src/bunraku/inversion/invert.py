@@ -21,7 +21,7 @@ from bunraku.core.progress import Progress, silent
 from bunraku.core.reduced import project
 from bunraku.core.rig import DifferentiableRig, Restricted, Rig, diagonal
 from bunraku.core.take import Take
-from bunraku.inversion.account import Observability, observability
+from bunraku.inversion.account import Observability, nearly_observed, observability
 from bunraku.inversion.align import IDENTITY, Alignment, align, moved
 from bunraku.inversion.approximation import Approximation
 from bunraku.inversion.discrete import switched
@@ -146,9 +146,11 @@ def invert(
             start, steady = settled(on, placed, steady, still, task.on, progress=progress)
             aligned = steady.apply(placed)
             task = replace(task, capture=aligned)
+        followed = None
         if cfg.method == "follow":
             pace = paced(len(rig.spec), capture.frames, cfg.refine)
-            start = continuous_branch(rig.spec, follow(counted, aligned, pace, progress).controls)
+            followed = follow(counted, aligned, pace, progress)
+            start = continuous_branch(rig.spec, followed.controls)
         solved = task.solve(start, None, progress) if cfg.method == "solve" or start is None else None
         if solved is not None and on is approximation and _is_the_models(solved, on, aligned, counted.evaluate):
             # A capture that does not flicker is met by the true rig, not smoothed, nor trusted less in places.
@@ -171,7 +173,10 @@ def invert(
                 ).controls
                 controls = continuous_branch(rig.spec, controls)
         spent = costs.spent(counted.asked + sampled + solving)
-        seen_by = observability(on, controls, vertex_weights(aligned))
+        if followed is not None and len(followed.normal):
+            seen_by = nearly_observed(followed.normal)
+        else:
+            seen_by = observability(on, controls, vertex_weights(aligned))
         true_controls = _true_controls(rig, true_curves)
         measured = evaluate(rig, aligned, controls, seen_by=seen_by, true_controls=true_controls)
     said = str(alignment)
