@@ -116,17 +116,21 @@ def inverted(
 
 
 def workers(data: Path) -> dict[str, Any]:
-    """How much faster two workers sample than one."""
+    """How much faster two workers sample than one, which has all cores to itself, or than one on one core."""
     from bunraku import api
+    from bunraku.compute.threads import CORES
     from bunraku.inversion.draw import SampleConfig
 
-    rig, rates = str(data / "rigs" / "rigify_human.blend"), []
-    for count in (1, 2):
+    rig, rates = str(data / "rigs" / "rigify_human.blend"), {}
+    for name, count, cores in (("one", 1, None), ("one_on_one_core", 1, "1"), ("two", 2, None)):
         with tempfile.TemporaryDirectory() as folder:
             cfg = SampleConfig(4000, shard=50)
+            if cores is not None:
+                os.environ[CORES] = cores
             done = api.sample(rig, Path(folder) / "set", cfg, controls=tuple(human_channels(data)), workers=count)
-            rates.append(done["evaluations_per_second"])
-    return {"shot": "two workers", "one_per_s": rates[0], "two_per_s": rates[1], "ratio": rates[1] / rates[0]}
+            os.environ.pop(CORES, None)
+            rates[f"{name}_per_s"] = done["evaluations_per_second"]
+    return {"shot": "two workers", **rates, "ratio": rates["two_per_s"] / rates["one_per_s"]}
 
 
 def main() -> None:

@@ -52,7 +52,8 @@ def chatty():
 
 def threads():
     def work(payload):
-        return {name: os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BUNRAKU_CORES")
+        return {name: os.environ.get(name, "") for name in names}
 
     return work
 

@@ -7,6 +7,7 @@ HOST_PY is the path of Bunraku's `host.py`, the protocol. All else is asked for 
 """
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -21,8 +22,23 @@ def load_protocol(path):
     return module
 
 
+def import_bpy_with_few_threads():
+    """Blender counts the cores that it may run on when it is loaded, and makes as many threads; there is no other way
+    to tell a Python with `bpy` how many. Where they run is left to the system afterwards.
+    """
+    said = os.environ.get("BUNRAKU_CORES", "")
+    if not said.isdigit() or int(said) < 1 or not hasattr(os, "sched_setaffinity"):
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[: int(said)])
+    import bpy  # noqa: F401
+
+    os.sched_setaffinity(0, allowed)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import_bpy_with_few_threads()
     load_protocol(sys.argv[sys.argv.index("--") + 1])
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from bunraku_blender import rig_host

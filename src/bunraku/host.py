@@ -11,13 +11,14 @@ import io
 import json
 import os
 import queue
+import shutil
 import struct
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -36,6 +37,8 @@ RESET, ACT, STEP, OBSERVE = 16, 17, 18, 19
 # What is answered: any number of PARTs and NOTEs, then one DONE or FAILED, each with the number of the request.
 DONE, PART, NOTE, FAILED = 128, 129, 130, 131
 
+SCRATCH = "BUNRAKU_SCRATCH"
+"""The variable that names a host's own folder for temporary files, which goes when it ends."""
 SEND_EVERY_S = 0.1
 SEND_EVERY_BYTES = 4 << 20
 GRACE_S = 1.0
@@ -203,8 +206,16 @@ def serve(handlers: dict[int, Handler], program: str) -> None:
             _answer(handlers, program, message, replies)
     except BrokenPipeError:
         pass  # nobody is left to tell
+    _leave(0)
+
+
+def _leave(status: int) -> NoReturn:
+    """Embedded interpreters crash now and then when they are taken down in the middle of a script."""
     sys.stderr.flush()
-    os._exit(0)  # embedded interpreters crash now and then when they are taken down in the middle of a script
+    if os.environ.get(SCRATCH):
+        # Who would remove it may have been killed, and this process ends without looking back.
+        shutil.rmtree(os.environ[SCRATCH], ignore_errors=True)
+    os._exit(status)
 
 
 def _answer(handlers: dict[int, Handler], program: str, message: Message, replies: io.BufferedIOBase) -> None:
@@ -260,7 +271,7 @@ def _listen(requests: io.BufferedIOBase, inbox: queue.Queue[Message | None]) -> 
     # The other side is gone. What is being evaluated now, nobody waits for.
     inbox.put(None)
     time.sleep(GRACE_S)
-    os._exit(1)
+    _leave(1)
 
 
 def serve_rig(

@@ -75,7 +75,15 @@ def test_output_and_exit_of_the_work_do_not_disturb_the_protocol(capfd):
 
 def test_linear_algebra_has_one_thread_in_workers():
     (outcome,) = Workers(1).run(Task("working:threads"), numbered(1))
-    assert outcome.value == {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    assert outcome.value == {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "BUNRAKU_CORES": ""}
+
+
+def test_what_several_workers_start_is_told_its_share_of_the_cores(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    outcomes = list(Workers(3).run(Task("working:threads"), numbered(3)))
+    assert [outcome.value["BUNRAKU_CORES"] for outcome in outcomes] == ["2"] * 3
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert next(Workers(2).run(Task("working:threads"), numbered(1))).value["BUNRAKU_CORES"] == "1"
 
 
 def test_pieces_in_flight_are_bounded():

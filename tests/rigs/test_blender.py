@@ -3,14 +3,18 @@
 import os
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bunraku import api
 from bunraku.core import rotations
 from bunraku.core.errors import BunrakuError
 from bunraku.core.rig import diagonal
+from bunraku.inversion.draw import SampleConfig
 from bunraku.rigs.blender import choices_file, open_blend_rig, using
 from bunraku.rigs.blender_program import find_blender
 from bunraku.rigs.host import HostRig
@@ -149,6 +153,59 @@ def test_scripts_in_a_file_do_not_run_unless_they_are_allowed(blends):
         assert rig_identity(str(blends / "driver.blend"))["scripts"] is True
         rig.close()
     assert "scripts" not in rig_identity(str(blends / "driver.blend"))
+
+
+def test_killed_workers_and_a_killed_parent_lose_nothing_and_leave_nothing(blends, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    source, out, cfg = str(blends / "modes.blend"), tmp_path / "set", SampleConfig(samples=600, shard=10)
+    asked = ["--samples", "600", "--shard", "10", "--workers", "2"]
+    words = [sys.executable, "-m", "bunraku.cli.main", "rig", "sample", source, "--out", str(out), *asked]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+    def until_there_are(shards: int) -> None:
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("shard_*.json"))) < shards:
+            assert time.monotonic() < deadline
+            assert parent.poll() is None
+            time.sleep(0.01)
+
+    parent = subprocess.Popen(words, **quiet)
+    until_there_are(2)
+    worker = children(parent.pid)[0]
+    blender_of_it = children(worker)
+    os.kill(worker, signal.SIGKILL)
+    until_there_are(4)
+    blenders = [pid for own in children(parent.pid) for pid in children(own)]
+    os.kill(blenders[0], signal.SIGKILL)
+    until_there_are(6)
+    everyone = [parent.pid, *children(parent.pid), *(pid for own in children(parent.pid) for pid in children(own))]
+    parent.kill()
+    parent.wait()
+    assert len(list(out.glob("shard_*.json"))) < 60
+    deadline = time.monotonic() + 30
+    while any(alive(pid) for pid in [*everyone, *blender_of_it]):
+        assert time.monotonic() < deadline, "somebody outlives the parent"
+        time.sleep(0.05)
+    # One was killed together with the worker that would have removed its folder.
+    assert len(list(scratch.glob("bunraku-host-*"))) <= 1
+    api.sample(source, out, cfg, workers=2)
+    api.sample(source, tmp_path / "whole", cfg)
+    for file in (tmp_path / "whole").glob("shard_*"):
+        assert (out / file.name).read_bytes() == file.read_bytes()
+
+
+def children(pid: int) -> list[int]:
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(word) for thread in threads for word in thread.read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+CORES = "BUNRAKU_CORES"
+"""The variable that tells a program started by one of several workers how many cores it should use."""
+
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:

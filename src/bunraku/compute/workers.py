@@ -18,6 +18,7 @@ from typing import Any
 
 from bunraku.compute import wire
 from bunraku.compute.task import Outcome, Piece, Task
+from bunraku.compute.threads import CORES
 from bunraku.core.errors import BunrakuError
 
 RETRIES = 2
@@ -36,7 +37,8 @@ Events = queue.SimpleQueue[tuple["Worker", dict[str, Any] | None]]
 
 @dataclass(frozen=True)
 class Workers:
-    """Runs pieces in worker processes, each with one thread for linear algebra.
+    """Runs pieces in worker processes, each with one thread for linear algebra; programs that they start (hosts of
+    rigs) are told to take their share of the cores: threads that wait for each other's core cost more than they bring.
 
     Each worker has one piece at a time: at most `workers` are being worked on while one outcome is with the caller.
     A worker that dies (killed, crashed) is replaced and its piece tried again, twice; then the piece has failed.
@@ -56,7 +58,8 @@ class Workers:
             raise BunrakuError("worker processes open the rig themselves: name it (a file or python:module:function)")
         if self.workers < 1:
             raise BunrakuError(f"workers: {self.workers}; needs at least 1")
-        crew = _Crew(task)
+        share = None if self.workers == 1 else max(1, (os.cpu_count() or 1) // self.workers)
+        crew = _Crew(task, share)
         waiting = iter(pieces)
         try:
             for piece in itertools.islice(waiting, self.workers):
@@ -72,15 +75,15 @@ class Workers:
 class _Crew:
     """The workers of one run. One thread per worker listens; all that they hear comes through one queue."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, cores: int | None) -> None:
+        self.task, self.cores = task, cores
         self.events: Events = queue.SimpleQueue()
         self.busy: set[_Hired] = set()
         self.leaving: list[_Hired] = []
         self.lost_in_setup = 0
 
     def hire(self, piece: Piece, losses: int = 0) -> None:
-        self.busy.add(_Hired(self.task, self.events, piece, losses))
+        self.busy.add(_Hired(self.task, self.events, piece, losses, self.cores))
 
     def next_outcome(self, waiting: Iterator[Piece]) -> Outcome | None:
         """Wait for what a worker says next; the worker is busy again before its outcome is handed on."""
@@ -137,13 +140,13 @@ class _Crew:
 class Worker:
     """One process and the thread that listens to it: its messages go to `events`, and None when it is gone."""
 
-    def __init__(self, task: Task, events: Events) -> None:
+    def __init__(self, task: Task, events: Events, cores: int | None = None) -> None:
         path = json.dumps([entry or os.getcwd() for entry in sys.path])
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **_ONE_THREAD},
+            env={**os.environ, **_ONE_THREAD, **({} if cores is None else {CORES: str(cores)})},
             # Ctrl-C reaches this process alone, which then stops its workers and all that they have started.
             start_new_session=True,
         )
@@ -200,9 +203,9 @@ class Worker:
 class _Hired(Worker):
     """A worker and what it is working on."""
 
-    def __init__(self, task: Task, events: Events, piece: Piece, losses: int) -> None:
+    def __init__(self, task: Task, events: Events, piece: Piece, losses: int, cores: int | None) -> None:
         self.piece = piece
         self.losses = losses
         """Workers that died on this piece before this one."""
         self.ready = False
-        super().__init__(task, events)
+        super().__init__(task, events, cores)

@@ -10,6 +10,7 @@ import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bunraku.compute.threads import CORES
 from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
@@ -55,7 +56,9 @@ class BlenderProgram:
             return (self.path, "-I", str(script), "--", *arguments)
         allowed = "--enable-autoexec" if scripts else "--disable-autoexec"
         quiet = ("--background", "--factory-startup", "-noaudio", allowed, "--python-exit-code", "3")
-        return (self.path, *quiet, "--python", str(script), "--", *arguments)
+        cores = os.environ.get(CORES)
+        few = ("--threads", cores) if cores else ()
+        return (self.path, *quiet, *few, "--python", str(script), "--", *arguments)
 
 
 def hosts_folder() -> Path:

@@ -9,6 +9,7 @@ import queue
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
@@ -56,11 +57,16 @@ class HostProcess:
         self._number = 0
         self._line = _Line()
         self._last_words: collections.deque[str] = collections.deque(maxlen=12)
-        self._process = _start(command)
+        scratch = tempfile.mkdtemp(prefix="bunraku-host-")
+        try:
+            self._process = _start(command, scratch)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
         threading.Thread(target=self._line.listen, args=(self._process.stdout,), daemon=True).start()
         self._murmur = threading.Thread(target=_keep, args=(self._process.stderr, self._last_words), daemon=True)
         self._murmur.start()
-        self._finalizer = weakref.finalize(self, _end, self._process)
+        self._finalizer = weakref.finalize(self, _end, self._process, scratch)
         try:
             self.about = self.tell(wire.HELLO, {"version": wire.VERSION}, wait_s=command.start_s).plain
         except BaseException:
@@ -162,7 +168,7 @@ class _Line:
         self.heard.put(ended)
 
 
-def _start(command: HostCommand) -> subprocess.Popen[bytes]:
+def _start(command: HostCommand, scratch: str) -> subprocess.Popen[bytes]:
     program = shutil.which(command.words[0])
     if program is None:
         raise BunrakuError(f"{command.name}: no program {command.words[0]!r}")
@@ -172,14 +178,15 @@ def _start(command: HostCommand) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **command.environment},
+            # Programs that are killed leave their temporary files behind; these lie where they can be removed.
+            env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP", wire.SCRATCH), scratch), **command.environment},
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops its hosts
         )
     except OSError as error:
         raise BunrakuError(f"{command.name}: {program} cannot be started ({error.strerror})") from None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], scratch: str) -> None:
     if process.poll() is None:
         if os.name == "posix":
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -189,6 +196,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None:
         with contextlib.suppress(OSError):
             process.stdin.close()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _keep(stream: Any, lines: collections.deque[str]) -> None:
