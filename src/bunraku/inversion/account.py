@@ -76,8 +76,10 @@ def nearly_observed(normal: Float[np.ndarray, "poses controls controls"], traded
     rounding.
     """
     length = np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 0.0))
-    dead = (length <= ROUNDING * length.max(axis=1, keepdims=True)).all(axis=0)
-    groups, inside = interchangeable_groups(normal * (~dead[:, None] & ~dead), traded), np.zeros(len(dead), bool)
+    alive = np.flatnonzero((length > ROUNDING * length.max(axis=1, keepdims=True)).any(axis=0))
+    dead, inside = np.ones(normal.shape[1], bool), np.zeros(normal.shape[1], bool)
+    dead[alive] = False
+    groups = tuple(group.renumbered(alive) for group in interchangeable_groups(normal[:, alive][:, :, alive], traded))
     for group in groups:
         inside[group.controls] = True
     return Observability(dead, inside, groups)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.progress import Progress, silent
@@ -28,6 +28,10 @@ _LOST = 10.0
 """So many times a typical frame's error."""
 _PATIENCE = 5
 """So many frames without another, after one that was not."""
+_STILL = 1e-5
+"""A control that moves the mesh by less, as a share of what the strongest does, moves nothing: single precision."""
+_LOOK_AGAIN = 4
+"""Every so manyeth Jacobian asks again those that moved nothing; the others leave them out, and at rest."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ class _State:
         self.before = self.u
         self.place = self._evaluate(self.u[None])[0]
         self.own: np.ndarray | None = None
+        self.live = np.arange(len(spec))
+        """The controls that the rows of the Jacobian are of."""
         self.jacobian: np.ndarray | None = None
         self.age, self.paid = cfg.every, True
         self.residual = self.place
@@ -148,15 +154,19 @@ class _State:
 
     def differentiate(self) -> bool:
         """Take the derivatives here by differences and step on, unless that is too dear."""
-        count = len(self.u)
+        asked = np.arange(len(self.u)) if self.jacobians % _LOOK_AGAIN == 0 else self.live
+        count = len(asked)
         if self.evaluations + count > self.cfg.evaluations:
             return False
         before = self.error()
         steps = np.where(self.u + self.step > self.upper, -self.step, self.step)
-        moved = self._evaluate(self.u + np.diag(steps))
-        self.jacobian = (moved - self.place) / steps[:, None] * self.scale
+        moved = self._evaluate(self.u + np.diag(steps)[asked])
+        rows = (moved - self.place) / steps[asked, None] * self.scale
+        length = np.linalg.norm(rows, axis=1)
+        kept = length > _STILL * length.max()
+        self.live, self.jacobian = asked[kept], rows[kept]
         self.square = self._squared()
-        self.seen.add(self.square)
+        self.seen.add(self.live, self.square)
         self.evaluations, self.jacobians, self.age = self.evaluations + count, self.jacobians + 1, 0
         self.improve()
         self.paid = self.error() < _PAID * before
@@ -186,25 +196,28 @@ class _State:
                 damping = max(5 * damping, 1e-2)
 
     def _step(self, damping: float) -> Float[np.ndarray, "controls"]:
-        neutral, steady = self.cfg.neutral**2, self.cfg.steady**2
+        neutral, steady, live = self.cfg.neutral**2, self.cfg.steady**2, self.live
         assert self.jacobian is not None
-        gradient = self.jacobian @ self._weighed(self.residual) + neutral * self.u + steady * (self.u - self.before)
-        hessian = self.square + (neutral + steady) * np.eye(len(self.u))
-        lower, upper = self.lower[None], self.upper[None]
-        return box_step(hessian[None], gradient[None], self.u[None], lower, upper, np.array([damping]))[0][0]
+        u = self.u[live]
+        gradient = self.jacobian @ self._weighed(self.residual) + neutral * u + steady * (u - self.before[live])
+        hessian = self.square + (neutral + steady) * np.eye(len(u))
+        lower, upper = self.lower[None, live], self.upper[None, live]
+        delta = np.zeros(len(self.u))
+        delta[live] = box_step(hessian[None], gradient[None], u[None], lower, upper, np.array([damping]))[0][0]
+        return delta
 
-    def _learn(self, delta: Float[np.ndarray, "controls"], change: Float[np.ndarray, "coordinates"]) -> None:
+    def _learn(self, moved: Float[np.ndarray, "controls"], change: Float[np.ndarray, "coordinates"]) -> None:
         """Broyden's update: the least change of the Jacobian that explains what a step has done."""
         assert self.jacobian is not None
+        delta = moved[self.live]
         length = float(delta @ delta)
         if length < 1e-18:
             return
         surprise = (change - delta @ self.jacobian) / length
         # (J + δ·sᵀ)·(J + δ·sᵀ)ᵀ, without the product of two large matrices
         crossed = np.outer(self.jacobian @ self._weighed(self._weighed(surprise)), delta)
-        self.square = self.square + crossed + crossed.T
-        self.square += float((self._weighed(surprise) ** 2).sum()) * np.outer(delta, delta)
-        self.jacobian = self.jacobian + np.outer(delta, surprise)
+        self.square += crossed + crossed.T + float((self._weighed(surprise) ** 2).sum()) * np.outer(delta, delta)
+        self.jacobian += np.outer(delta, surprise)
 
     def _squared(self) -> Float[np.ndarray, "controls controls"]:
         assert self.jacobian is not None
@@ -228,17 +241,19 @@ class _State:
 class _Thinned:
     """Every so manyeth of what comes, so that few are kept and they are spread over all."""
 
-    MOST = 16
+    MOST = 8
 
     def __init__(self, controls: int) -> None:
         self.kept: list[np.ndarray] = []
         self.every, self.come = 1, 0
         self.none = np.zeros((0, controls, controls))
 
-    def add(self, normal: Float[np.ndarray, "controls controls"]) -> None:
-        """Another one."""
+    def add(self, live: Int[np.ndarray, "live"], normal: Float[np.ndarray, "live live"]) -> None:
+        """Another one, of the controls that move anything."""
         if self.come % self.every == 0:
-            self.kept.append(normal)
+            whole = np.zeros(self.none.shape[1:])
+            whole[np.ix_(live, live)] = normal
+            self.kept.append(whole)
         self.come += 1
         if len(self.kept) > self.MOST:
             self.kept, self.every = self.kept[::2], 2 * self.every

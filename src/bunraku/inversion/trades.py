@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -42,6 +42,11 @@ class Group:
     """In which of the poses looked at these controls can be traded."""
     pose: int | None
     """None where the trades are the same at every pose; else the pose (of those looked at) whose trades are given."""
+
+    def renumbered(self, columns: Int[np.ndarray, "controls"]) -> Group:
+        """The same group, found among some of the controls, in the columns of all."""
+        trades = tuple(replace(trade, controls=columns[trade.controls]) for trade in self.trades)
+        return replace(self, controls=columns[self.controls], trades=trades)
 
 
 def interchangeable_groups(normal: Float[np.ndarray, "poses controls controls"], traded: float) -> tuple[Group, ...]:
