@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
+from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import mesh_sequence
 from bunraku.core.rig import restrict
-from bunraku.inversion.follow import FollowConfig, follow
+from bunraku.inversion import follow as module
+from bunraku.inversion.follow import follow
+from bunraku.inversion.guidance import Instructions, Limits
 from bunraku.inversion.invert import InvertConfig, invert
+from bunraku.inversion.pursuit import FollowConfig
 from bunraku.rigs.open import open_rig
 from small_rigs import BlackBox, Linear, linear_rig
 
@@ -105,6 +109,80 @@ def test_a_budget_is_kept(cube):
     done = follow(cube, shot, FollowConfig(enough=1e-12, every=1, evaluations=50))
     assert done.jacobians < 8
     assert cube.asked == pytest.approx(done.evaluations, abs=2)
+
+
+def test_what_is_decided_is_kept_to(cube):
+    values, shot = moving(cube, 12)
+    decided = np.tile(cube.spec.neutral, (12, 1))
+    decided[:, 2], decided[6, 4] = 0.5 * cube.spec.upper[2], 0.9 * cube.spec.lower[4]
+    where = np.zeros(decided.shape, bool)
+    where[:, 2] = where[6, 4] = True
+    limits = Limits.of(cube.spec).narrowed(where, decided)
+    cube.asked = 0
+    done = follow(cube, shot, FollowConfig(enough=1e-9, neutral=0, steady=0), limits=limits)
+    np.testing.assert_array_equal(done.controls[where], decided[where])
+    assert done.evaluations == pytest.approx(cube.asked, abs=2)
+    free = [column for column in range(len(cube.spec)) if column not in (2, 4)]
+    others = follow(cube, shot, FollowConfig(enough=1e-9, neutral=0, steady=0)).controls
+    assert np.abs(others - values).max() < 1e-4
+    assert np.ptp(done.controls[:, free], axis=0).min() > 0
+
+
+def test_a_shot_that_was_interrupted_goes_on_to_the_same_curves(cube, tmp_path, monkeypatch):
+    _, shot = moving(cube, 14)
+    monkeypatch.setattr(module, "_KEEP_S", 0.0)
+    cfg = FollowConfig(enough=1e-7, every=3)
+    whole = follow(cube, shot, cfg)
+
+    class Interrupted(BaseException): ...
+
+    def interrupt(after):
+        def progress(stage, done, total, note=""):
+            if done == after:
+                raise Interrupted
+
+        return progress
+
+    for after in (5, 11):
+        with pytest.raises(Interrupted):
+            follow(cube, shot, cfg, interrupt(after), out=tmp_path / "kept")
+    cube.asked = 0
+    again = follow(cube, shot, cfg, out=tmp_path / "kept")
+    np.testing.assert_array_equal(again.controls, whole.controls)
+    np.testing.assert_array_equal(again.normal, whole.normal)
+    assert (again.evaluations, again.jacobians) == (whole.evaluations, whole.jacobians)
+    assert cube.asked < 0.5 * whole.evaluations
+    with pytest.raises(BunrakuError, match="was made with enough"):
+        follow(cube, shot, FollowConfig(enough=1e-3, every=3), out=tmp_path / "kept")
+
+
+def test_a_frame_that_lost_its_way_is_found_from_behind(monkeypatch):
+    """A control that shows only once it is past a threshold: from rest no derivative tells of it."""
+
+    class Late(Linear):
+        def evaluate(self, controls):
+            shown = np.array(controls)
+            shown[:, 0] = np.where(np.abs(shown[:, 1]) > 0.3, shown[:, 0], 0.0)
+            return super().evaluate(shown)
+
+    plain = linear_rig(controls=3)
+    rig = BlackBox(Late(plain.spec, plain.neutral, plain.shapes))
+    values = np.tile([0.5, 0.4, 0.0], (10, 1))
+    shot = mesh_sequence(rig.evaluate(values), rig.faces, 24)
+    done = follow(rig, shot, FollowConfig(enough=1e-6, every=2))
+    assert done.relative_rms.max() < 1e-4
+    assert np.abs(done.controls - values).max() < 1e-2
+    monkeypatch.setattr(module, "_LOST", np.inf)
+    assert follow(rig, shot, FollowConfig(enough=1e-6, every=2)).relative_rms[0] > 1e-2
+
+
+def test_switches_and_pairs_are_refused(cube):
+    _, shot = moving(cube, 3)
+    told = Instructions(switches={cube.spec.names[0]: (0.0, 1.0)})
+    with pytest.raises(BunrakuError, match="--method follow: does not take switches"):
+        invert(cube, shot, InvertConfig(method="follow"), instructions=told)
+    with pytest.raises(BunrakuError, match="does not take symmetric"):
+        invert(cube, shot, InvertConfig(method="follow", symmetric=1.0))
 
 
 def test_the_same_shot_gives_the_same_curves(cube):

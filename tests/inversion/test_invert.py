@@ -186,5 +186,6 @@ def test_a_black_box_is_followed_from_the_capture_alone_and_what_it_cost_is_coun
     take = invert(few, capture, InvertConfig(method="follow"))
     assert take.metrics.number("relative_error") < 3e-5
     assert take.metrics.number("rig_evaluations") <= few.asked < 12 * 30 + 20 * 16
-    with pytest.raises(BunrakuError, match="--method follow: does not take locks"):
-        invert(few, capture, InvertConfig(method="follow"), instructions=Instructions(lock=(few.spec.names[0],)))
+    locked = Instructions(lock=(few.spec.names[0],), freeze={few.spec.names[1]: float(few.spec.upper[1])})
+    curves = invert(few, capture, InvertConfig(method="follow"), instructions=locked).curves.values
+    assert (curves[:, :2] == [few.spec.neutral[0], few.spec.upper[1]]).all()

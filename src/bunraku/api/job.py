@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Method = Literal["solve", "follow", "encoder"]
 
+FOLLOWED = "followed"
+"""The folder in a take's that keeps the state of a shot which is followed."""
 FEW_CONTROLS = 8
 """Up to so many controls are sampled evenly over all of their ranges; more, a few at a time."""
 STEADY = 3e-4
@@ -75,6 +78,7 @@ class Job:
         else:
             job = replace(self, cfg=replace(self.cfg, method=method))
             take = job._inverted(capture, moving, approximation, true_curves, sampled, progress)
+        shutil.rmtree(self.folder / FOLLOWED, ignore_errors=True)
         # Sampling and fitting, where they were needed, are part of the price (of this call: what it resumed is not).
         said: dict[str, MetricValue] = {
             "cpu_seconds": time.process_time() - began_cpu_s,
@@ -133,9 +137,13 @@ class Job:
         count = len(moving.spec)
         samples = min(max(1000, 40 * count), 20_000)
         # What an interrupted call has begun goes on, whatever the clock would say today.
+        if (self.folder / FOLLOWED).exists():
+            return None, 0, True
         if self.cfg.method != "encoder" and not samples_in.exists():
-            told = self.instructions is not None and self.instructions.given
-            steady = not told and count > FEW_CONTROLS and jitter(capture) < STEADY * diagonal(moving.neutral)
+            told = self.instructions
+            tied = self.cfg.symmetric > 0 or self.cfg.cancelling > 0
+            tied = tied or (told is not None and bool(told.switches or told.symmetric))
+            steady = not tied and count > FEW_CONTROLS and jitter(capture) < STEADY * diagonal(moving.neutral)
             chosen = plan(moving, capture.frames, samples, steady)
             progress("plan", 1, 1, f"{chosen.way}: {chosen.reason}")
             if chosen.way != "approximation":
@@ -172,6 +180,7 @@ class Job:
             approximation=stand_in,
             encoder=None if self.encoder is None else load_encoder(Path(self.encoder)),
             encoder_out=self.folder / "encoder",
+            follow_out=self.folder / FOLLOWED,
             instructions=self.instructions,
             stable=None if self.stable is None else _stable(self.stable, moving),
             true_curves=true_curves,

@@ -103,6 +103,7 @@ def invert(
     approximation: DifferentiableRig | None = None,
     encoder: Encoder | None = None,
     encoder_out: Path | None = None,
+    follow_out: Path | None = None,
     instructions: Instructions | None = None,
     stable: Still | None = None,
     true_curves: Curves | None = None,
@@ -114,7 +115,8 @@ def invert(
     With an `approximation` (of the same controls) the solve runs on it and `cfg.refine` true evaluations per frame
     follow; without, on the rig itself: by its derivatives, or by finite differences. An `encoder` is a first guess for
     the solver; with the method "encoder" it is the answer before the refinement, and is trained on this capture (and
-    kept in `encoder_out`) when none is given. `instructions` are kept to exactly. `stable` are
+    kept in `encoder_out`) when none is given; with the method "follow" `follow_out` keeps its state, and an interrupted
+    call goes on from there. `instructions` are kept to exactly. `stable` are
     vertices that stand still, where they are not to be found. `true_curves` only serve the control error that is
     reported; `sampled`
     are evaluations already spent on the approximation.
@@ -124,8 +126,8 @@ def invert(
     """
     cfg = cfg or InvertConfig()
     _check(rig, capture, approximation)
-    if cfg.method == "follow" and instructions is not None and instructions.given:
-        raise BunrakuError("--method follow: does not take locks, pins and other instructions; --method solve does")
+    if cfg.method == "follow":
+        _check_followed(cfg, instructions)
     with one_thread():
         costs = _Costs()
         counted = Counted(rig)
@@ -149,8 +151,10 @@ def invert(
         followed = None
         if cfg.method == "follow":
             pace = paced(len(rig.spec), capture.frames, cfg.refine)
-            followed = follow(counted, aligned, pace, progress)
-            start = continuous_branch(rig.spec, followed.controls)
+            followed = follow(counted, aligned, pace, progress, limits=task.limits, out=follow_out)
+            start = followed.controls
+            if not task.limits.decided.any():
+                start = continuous_branch(rig.spec, start)
         solved = task.solve(start, None, progress) if cfg.method == "solve" or start is None else None
         if solved is not None and on is approximation and _is_the_models(solved, on, aligned, counted.evaluate):
             # A capture that does not flicker is met by the true rig, not smoothed, nor trusted less in places.
@@ -345,6 +349,14 @@ def _check(rig: Rig, capture: MeshSequence, approximation: DifferentiableRig | N
         raise BunrakuError(f"the model and the rig have different controls, among them: {', '.join(other[:8])}")
     if len(approximation.neutral) != vertices:
         raise BunrakuError(f"the model has {len(approximation.neutral)} vertices, the rig {vertices}")
+
+
+def _check_followed(cfg: InvertConfig, instructions: Instructions | None) -> None:
+    """Frame by frame there are bounds and nothing else."""
+    wanted = [name for name in ("symmetric", "cancelling") if getattr(cfg, name) > 0]
+    wanted += [name for name in ("switches", "symmetric") if instructions is not None and getattr(instructions, name)]
+    if wanted:
+        raise BunrakuError(f"--method follow: does not take {wanted[0]}; --method solve does")
 
 
 def _solved_on(rig: Rig, counted: Counted, approximation: DifferentiableRig | None) -> DifferentiableRig:
