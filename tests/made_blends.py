@@ -134,7 +134,38 @@ def meshes():
     save("merging")
 
 
+def acts():
+    """An action that moves bones, a property and a shape key; another of a bone that a second armature has too."""
+    empty()
+    bpy.context.scene.render.fps = 30
+    rig = armature(("base", "tip"), ("QUATERNION", "XYZ"))
+    body = mesh("body", rig, ("base", "tip"))
+    body.shape_key_add(name="Basis")
+    body.shape_key_add(name="wide", from_mix=False).data[0].co.x -= 0.5
+    tip = rig.pose.bones["tip"]
+    tip["lift"] = 0.0
+    tip.id_properties_ui("lift").update(min=0.0, max=2.0)
+    drive(tip, "location", "v", rig, 'pose.bones["tip"]["lift"]', 1)
+    keys = body.data.shape_keys
+    action = bpy.data.actions.new("Act")
+    rig.animation_data_create().action = action
+    keys.animation_data_create().action = action
+    for frame, share in ((1, 0.0), (2, 1e-4), (11, 1.0)):
+        rig.pose.bones["base"].rotation_quaternion = (math.cos(share / 2), 0, math.sin(share / 2), 0)
+        rig.pose.bones["base"].keyframe_insert("rotation_quaternion", frame=frame)
+        tip["lift"] = share
+        tip.keyframe_insert('["lift"]', frame=frame)
+        keys.key_blocks["wide"].value = share
+        keys.key_blocks["wide"].keyframe_insert("value", frame=frame)
+    rig.animation_data.action = bpy.data.actions.new("Nod")
+    for frame, angle in ((5, 0.0), (9, 4.0)):
+        tip.rotation_euler = (angle, 0, 0)
+        tip.keyframe_insert("rotation_euler", frame=frame)
+    save("acts")
+
+
 assert math.isclose(bpy.context.scene.unit_settings.scale_length, 1.0)
 modes()
 scripts()
 meshes()
+acts()

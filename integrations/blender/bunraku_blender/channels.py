@@ -44,6 +44,10 @@ class Triple:
         """Give Blender the values."""
         setattr(self.bone, self.attribute, self.values)
 
+    def read(self, slot):
+        """What Blender has now."""
+        return getattr(self.bone, self.attribute)[slot]
+
 
 class RotationVector(Triple):
     """A bone's rotation as axis times angle, written in the bone's own mode."""
@@ -67,6 +71,12 @@ class RotationVector(Triple):
             self.bone.rotation_quaternion = turned
         else:
             self.bone.rotation_euler = turned.to_euler(mode)
+
+    def read(self, slot):
+        """What Blender has now, within half a turn."""
+        mode = self.bone.rotation_mode
+        name = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
+        return rotation_vector(mode, getattr(self.bone, name))[slot]
 
 
 class EulerAngles(Triple):
@@ -98,6 +108,10 @@ class Property:
         self.owner[self.name] = self.value
         (self.owner.id_data if self.owner.id_data is not None else self.owner).update_tag()
 
+    def read(self, slot):
+        """What Blender has now."""
+        return float(self.owner[self.name])
+
 
 class ShapeKey:
     """A shape key's value."""
@@ -113,6 +127,10 @@ class ShapeKey:
         """Give Blender the value."""
         self.key.value = self.value
 
+    def read(self, slot):
+        """What Blender has now."""
+        return self.key.value
+
 
 def rotation_vector(mode, values):
     """The rotation vector of a bone's own rotation channels (quaternion, Euler angles, or angle and axis)."""
@@ -127,5 +145,8 @@ def rotation_vector(mode, values):
     turned.normalize()
     if turned.w < 0:
         turned.negate()
-    axis, angle = turned.to_axis_angle()
-    return tuple(angle * part for part in axis)
+    # By the sine: the cosine of a small angle is 1 in single precision, and Blender's own axis and angle go by that.
+    along = tuple(turned)[1:]
+    sine = math.sqrt(sum(part * part for part in along))
+    share = 2 * math.atan2(sine, turned.w) / sine if sine > 0 else 2.0
+    return tuple(share * part for part in along)

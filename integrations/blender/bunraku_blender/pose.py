@@ -14,12 +14,16 @@ class Poser:
     def __init__(self, mesh, controls):
         self.mesh = mesh
         self.controls = controls
-        self.now = np.array([control.neutral for control in controls], np.float64)
-        for control in controls:
-            control.setter.set(control.slot, control.neutral)
-        for setter in {control.setter for control in controls}:
-            setter.write()
+        self.rest()
         self.neutral = self._read()
+
+    def rest(self):
+        """Set all controls to neutral, whatever Blender has."""
+        self.now = np.array([control.neutral for control in self.controls], np.float64)
+        for control in self.controls:
+            control.setter.set(control.slot, control.neutral)
+        for setter in {control.setter for control in self.controls}:
+            setter.write()
 
     def pose(self, values):
         """The vertices (V, 3) at these control values."""

@@ -4,7 +4,7 @@
 import bpy
 import bunraku_host as protocol
 
-from bunraku_blender import discover, fbx, home, scripts, skin, stage
+from bunraku_blender import bake, discover, fbx, home, scripts, skin, stage
 from bunraku_blender.pose import Poser
 
 STATE = {}
@@ -13,7 +13,7 @@ STATE = {}
 
 def serve():
     """Answer until the other side is gone."""
-    more = {**home.handlers(lambda: STATE["poser"]), **fbx.handlers()}
+    more = {**home.handlers(lambda: STATE["poser"]), **bake.handlers(lambda: STATE["poser"]), **fbx.handlers()}
     protocol.serve_rig(describe, pose, f"Blender {bpy.app.version_string}", more)
 
 

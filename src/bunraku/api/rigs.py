@@ -81,19 +81,26 @@ def _said_by_host(rig: Rig) -> dict[str, Any]:
 def bake(
     rig: str, animation: str, out: str | Path, *, fps: Fraction = Fraction(24), overwrite: bool = False
 ) -> dict[str, Any]:
-    """A glTF or USD rig's own animation as a mesh sequence with its true curves."""
+    """A glTF, USD or Blender rig's own animation as a mesh sequence with its true curves."""
     from bunraku.core.errors import BunrakuError
     from bunraku.formats.npz import save_npz_sequence
+    from bunraku.rigs import blender_bake
+    from bunraku.rigs.host import HostRig
     from bunraku.rigs.skinned import SkinnedRig
     from bunraku.rigs.skinned import bake as bake_animation
 
     opened, out = open_rig(rig), Path(out)
-    if not isinstance(opened, SkinnedRig):
-        raise BunrakuError(f"{rig}: has no animations of its own; only glTF and USD files do in this version")
+    played = isinstance(opened, HostRig) and blender_bake.bakes(opened)
+    if not (played or isinstance(opened, SkinnedRig)):
+        raise BunrakuError(f"{rig}: has no animations of its own; glTF, USD and .blend files do")
     if out.suffix != ".npz":
         raise BunrakuError(f"{out}: a mesh sequence is written as .npz")
     refuse_existing(out, overwrite)
-    sequence, true = bake_animation(opened, animation, fps)
+    if isinstance(opened, HostRig):
+        sequence, true = blender_bake.bake(opened, animation, fps)
+    else:
+        assert isinstance(opened, SkinnedRig)
+        sequence, true = bake_animation(opened, animation, fps)
     save_npz_sequence(out, sequence, true)
     return {
         "path": str(out),

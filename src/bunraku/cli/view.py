@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from bunraku.cli.command import Command, Switch
+from bunraku.cli.command import Command, RigCommand, Switch
 from bunraku.core.progress import Progress
 
 Flat = arg(name="")
@@ -22,7 +22,7 @@ def view() -> type[Command]:
     from bunraku.api.viewing import ViewConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class View(Command):
+    class View(RigCommand):
         """A rig, a mesh sequence, a take, a clip or a run, in the browser, until Ctrl-C.
 
         The address that it prints holds a token; without that nobody is let in.

@@ -85,6 +85,7 @@ def follow(
         if errors[frame] > _LOST * max(cfg.enough, float(np.median(errors))) and errors[frame + 1] < errors[frame]:
             pursuit.begin(controls[frame + 1])
             pursuit.face(frame)
+            pursuit.come = cfg.evaluations
             pursuit.differentiate()
             if pursuit.error() < errors[frame]:
                 controls[frame], errors[frame] = pursuit.controls(pursuit.u), pursuit.error()

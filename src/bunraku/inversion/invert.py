@@ -321,7 +321,7 @@ def remeasure(rig: Rig, capture: MeshSequence, take: Take, true_curves: Curves |
     whole, columns = (rig.whole, rig.columns) if isinstance(rig, Restricted) else (rig, np.arange(len(rig.spec)))
     # Contiguous, as they were when first measured: sums then round alike.
     controls = np.ascontiguousarray(take.curves.ordered_as(whole.spec)[:, columns])
-    seen_by = Observability(*(_recorded(rig, take, kind) for kind in ("unobservable", "interchangeable")))
+    seen_by = Observability(_recorded(rig, take, "unobservable"), _recorded(rig, take, "interchangeable"))
     true_controls = _true_controls(rig, true_curves)
     placed = moved(capture, take.transforms if take.stabilisation is not None else take.alignment)
     return take.metrics.merged(evaluate(rig, placed, controls, seen_by=seen_by, true_controls=true_controls).metrics)

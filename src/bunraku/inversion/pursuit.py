@@ -21,11 +21,12 @@ _PAID = 0.7
 """A Jacobian was worth its price where the error fell to this share of what it was."""
 _PATIENCE = 5
 """So many frames without another, after one that was not."""
+_AT_FIRST = 0.25
+"""Of all evaluations, those that there are before the first frame."""
 _STILL = 1e-5
 """A control that moves the mesh by less, as a share of what the strongest does, moves nothing: single precision."""
 _LOOK_AGAIN = 4
 """Every so manyeth Jacobian asks again those that moved nothing, and one after another that did not pay."""
-
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class FollowConfig:
     every: int = 25
     """A new Jacobian is taken after so many frames, and in between where a frame ends with twice the error."""
     evaluations: int = 6000
-    """In all; when they are used up, the Jacobian at hand has to do."""
+    """In all. A quarter of them is for the beginning, the others come frame by frame: where those that have come are
+    used up, the Jacobian at hand has to do."""
     neutral: float = 1e-4
     """Weight of the prior that controls rest at neutral: the relative error that one range may cost."""
     steady: float = 3e-4
@@ -91,6 +93,7 @@ class Pursuit:
         # What is missing may be NaN, and has weight 0.
         self.target = np.nan_to_num(np.asarray(self.capture.vertices[frame], np.float64).reshape(-1))
         self.before = self.u
+        self.come = self.cfg.evaluations * (_AT_FIRST + (1 - _AT_FIRST) * (frame + 1) / self.capture.frames)
         self.lower, self.upper = self._bounds(frame)
         if not ((self.lower <= self.u) & (self.u <= self.upper)).all():
             # What is decided here is not what was at hand.
@@ -120,7 +123,7 @@ class Pursuit:
         everything = self.jacobians % _LOOK_AGAIN == 0 or not self.paid
         asked = self.free if everything else self.live
         count = len(asked)
-        if self.evaluations + count > self.cfg.evaluations:
+        if self.evaluations + count > self.come:
             return False
         before = self.error()
         steps = np.where(self.u + self.step > self.upper, -self.step, self.step)

@@ -172,6 +172,8 @@ def _start(command: HostCommand, scratch: str) -> subprocess.Popen[bytes]:
     program = shutil.which(command.words[0])
     if program is None:
         raise BunrakuError(f"{command.name}: no program {command.words[0]!r}")
+    # Programs that are killed leave their temporary files behind; these lie where they can be removed.
+    own = dict.fromkeys(("TMPDIR", "TEMP", "TMP", wire.SCRATCH), scratch)
     try:
         return subprocess.Popen(
             [program, *command.words[1:]],
@@ -179,7 +181,11 @@ def _start(command: HostCommand, scratch: str) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             # Programs that are killed leave their temporary files behind; these lie where they can be removed.
-            env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP", wire.SCRATCH), scratch), **command.environment},
+            env={
+                **os.environ,
+                **dict.fromkeys(("TMPDIR", "TEMP", "TMP", wire.SCRATCH), scratch),
+                **command.environment,
+            },
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops its hosts
         )
     except OSError as error:
