@@ -180,12 +180,7 @@ def _start(command: HostCommand, scratch: str) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Programs that are killed leave their temporary files behind; these lie where they can be removed.
-            env={
-                **os.environ,
-                **dict.fromkeys(("TMPDIR", "TEMP", "TMP", wire.SCRATCH), scratch),
-                **command.environment,
-            },
+            env={**os.environ, **own, **command.environment},
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops its hosts
         )
     except OSError as error:
