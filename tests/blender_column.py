@@ -60,7 +60,8 @@ for frame, turned in ((1, 0.3), (12, -0.4)):
     bones["middle"].keyframe_insert("rotation_euler", frame=frame)
     bones["high"].keyframe_insert("location", frame=frame)
 rig.animation_data.action.name = "Old"
-if sys.argv[1].endswith(".fbx"):
+arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
+if arguments[0].endswith(".fbx"):
     import numpy as np
 
     scene.frame_start, scene.frame_end = 1, 12
@@ -70,7 +71,7 @@ if sys.argv[1].endswith(".fbx"):
         scene.frame_set(frame)
         shown = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
         meshes.append([shown.matrix_world @ vertex.co for vertex in shown.data.vertices])
-    np.save(sys.argv[2], np.array(meshes))
-    bpy.ops.export_scene.fbx(filepath=sys.argv[1])
+    np.save(arguments[1], np.array(meshes))
+    bpy.ops.export_scene.fbx(filepath=arguments[0])
 else:
-    bpy.ops.wm.save_as_mainfile(filepath=sys.argv[1])
+    bpy.ops.wm.save_as_mainfile(filepath=arguments[0])

@@ -8,7 +8,7 @@ import sys
 
 import bpy
 
-bpy.ops.wm.open_mainfile(filepath=sys.argv[1], use_scripts=False, load_ui=False)
+bpy.ops.wm.open_mainfile(filepath=sys.argv[sys.argv.index("--") + 1], use_scripts=False, load_ui=False)
 
 
 def curves_of(action):

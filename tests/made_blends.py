@@ -72,9 +72,12 @@ def modes():
     copies = pose["copied"].constraints.new("COPY_TRANSFORMS")
     copies.target, copies.subtarget = rig, "euler"
     pose["aimless"].constraints.new("COPY_TRANSFORMS")
-    shown = rig.data.collections.new("hidden")
-    shown.assign(rig.data.bones["hidden"])
-    shown.is_visible = False
+    if hasattr(rig.data, "collections"):
+        shown = rig.data.collections.new("hidden")
+        shown.assign(rig.data.bones["hidden"])
+        shown.is_visible = False
+    else:  # before Blender 4.0: the second layer, which is not shown
+        rig.data.bones["hidden"].layers = [place == 1 for place in range(32)]
     pose["euler"]["smile"] = 0.25
     pose["euler"].id_properties_ui("smile").update(min=-3.0, max=3.0, soft_min=-1.0, soft_max=2.0)
     pose["euler"]["switch"] = 1
@@ -149,7 +152,8 @@ def acts():
     keys = body.data.shape_keys
     action = bpy.data.actions.new("Act")
     rig.animation_data_create().action = action
-    keys.animation_data_create().action = action
+    slotted = hasattr(action, "slots")
+    keys.animation_data_create().action = action if slotted else bpy.data.actions.new("Shapes")
     for frame, share in ((1, 0.0), (2, 1e-4), (11, 1.0)):
         rig.pose.bones["base"].rotation_quaternion = (math.cos(share / 2), 0, math.sin(share / 2), 0)
         rig.pose.bones["base"].keyframe_insert("rotation_quaternion", frame=frame)
@@ -157,6 +161,7 @@ def acts():
         tip.keyframe_insert('["lift"]', frame=frame)
         keys.key_blocks["wide"].value = share
         keys.key_blocks["wide"].keyframe_insert("value", frame=frame)
+    action.use_fake_user = True
     rig.animation_data.action = bpy.data.actions.new("Nod")
     for frame, angle in ((5, 0.0), (9, 4.0)):
         tip.rotation_euler = (angle, 0, 0)

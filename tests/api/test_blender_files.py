@@ -25,7 +25,6 @@ FRAMES = 12
 
 def in_blender(script: str, *arguments: str) -> str:
     words = find_blender().words(HERE / script, arguments, scripts=False)
-    words = tuple(word for word in words if word != "--") if words[1] == "-I" else words
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -79,7 +78,7 @@ def test_a_copy_is_keyed_and_plays_the_take(take: Path, column: str, tmp_path: P
     there = looked_at(tmp_path / "home.blend")
     assert there["fps"] == [24, pytest.approx(1.001)]
     assert there["range"] == [101, 112]
-    assert there["action"] == "shot"
+    assert there["action"] in ("shot", "shot Rig")  # before Blender 4.4 an action for each object
     assert set(there["actions"]) == {"Old", "shot"}
     keyed = {name.rpartition("[")[0] for name in there["actions"]["shot"]}
     assert keyed == {

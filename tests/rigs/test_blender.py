@@ -188,8 +188,8 @@ def test_killed_workers_and_a_killed_parent_lose_nothing_and_leave_nothing(blend
     while any(alive(pid) for pid in [*everyone, *blender_of_it]):
         assert time.monotonic() < deadline, "somebody outlives the parent"
         time.sleep(0.05)
-    # One was killed together with the worker that would have removed its folder.
-    assert len(list(scratch.glob("bunraku-host-*"))) <= 1
+    # One was killed together with the worker that would have removed its folder, one perhaps while it started.
+    assert len(list(scratch.glob("bunraku-host-*"))) <= 2
     api.sample(source, out, cfg, workers=2)
     api.sample(source, tmp_path / "whole", cfg)
     for file in (tmp_path / "whole").glob("shard_*"):

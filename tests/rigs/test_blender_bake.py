@@ -31,12 +31,13 @@ def rig(acts):
     return open_blend_rig(str(acts))
 
 
-def test_the_meshes_are_those_of_the_curves(rig):
+def test_the_meshes_are_those_of_the_curves(rig, blender):
     shot, true = bake(rig, "Act", Fraction(30))
     assert (shot.frames, shot.vertex_count, true.names) == (11, 6, rig.spec.names)
     np.testing.assert_allclose(rig.evaluate(true.values), shot.vertices, atol=1e-6)
     # Keys at the second frame and the last; the quaternion turns by the angle itself, however small.
-    for name, last in {"base.ry": 1.0, "tip.lift": 1.0, "body.wide": 1.0}.items():
+    whole = tuple(map(int, blender.split(".")[:2])) >= (4, 4)  # before, an action moved either bones or shape keys
+    for name, last in {"base.ry": 1.0, "tip.lift": 1.0, **({"body.wide": 1.0} if whole else {})}.items():
         column = true.values[:, rig.spec.index(name)]
         assert column[[0, 1, 10]] == pytest.approx([0, 1e-4, last], abs=1e-7), name
     assert (true.values[:, rig.spec.index("tip.rx")] == 0).all()

@@ -50,8 +50,8 @@ def _bake(poser, asked):
 
 def _assign(block, chosen):
     """Give a block an action, where it is the block's: by its slot's name, or because it moves bones or shape keys."""
-    bones = block.id_type == "OBJECT" and block.type == "ARMATURE"
-    own = ("pose.bones",) if bones else ("key_blocks",) if block.id_type == "KEY" else ()
+    keys = isinstance(block, bpy.types.Key)
+    own = ("key_blocks",) if keys else ("pose.bones",) if block.type == "ARMATURE" else ()
     if not getattr(chosen, "slots", None):
         if own and any(curve.data_path.startswith(own) for curve in stage.curves_of(chosen)):
             block.animation_data_create().action = chosen

@@ -109,9 +109,11 @@ def _rotation(rig, bone, place, driven, overruled, whole, ranges):
 
 
 def _visible(bone):
-    collections = list(bone.collections) if hasattr(bone, "collections") else []
-    shown = not collections or any(getattr(one, "is_visible_effectively", one.is_visible) for one in collections)
-    return shown and not bone.hide
+    if hasattr(bone, "collections"):
+        shown = [getattr(one, "is_visible_effectively", one.is_visible) for one in bone.collections]
+    else:  # before Blender 4.0: layers
+        shown = [own and seen for own, seen in zip(bone.layers, bone.id_data.layers)]  # noqa: B905 (Python 3.9)
+    return (not shown or any(shown)) and not bone.hide
 
 
 def _overruled(bone, chains):
