@@ -35,7 +35,6 @@ ROUNDS = 14  # of a robust solve with each of its losses, at most
 ROBUST_ENOUGH = 1e-5  # of the range: a round that moves controls by less on average is the last
 ROUNDING = 1e-8  # of a typical control's squared motion: what single precision cannot tell from no motion
 WEAK = 0.5  # of its range: the deviation from neutral that is expected of a control before anything is seen
-ASKED = 2  # times that the capture is asked how smooth its curves are
 TELLING = 16  # frames that a shot needs at least to say how smooth it is
 REST = 6  # frames in a row that a control rests at least
 SIGNIFICANT = 3.0  # standard deviations within which a control cannot be told from its neutral
@@ -202,12 +201,11 @@ def _solve_shot(
         expected = max(noise.flicker * problem.scale / WEAK, np.sqrt(ROUNDING * _stiffness(problem, u)))
         cfg = replace(cfg, neutral=float(np.hypot(cfg.neutral, expected)))
         u, _ = _solve_frames(problem, u, replace(cfg, iterations=20, rescues=0), progress)
-        # Frame by frame, what the capture hardly shows jitters so much that its curve is taken for a rough one. Asked
-        # again around the smoothed curves the capture tells better.
-        for _ in range(ASKED):
-            found = smoothness(problem, u, cfg.priors, noise.flicker, cuts)
-            weight = found.weight
-            u = solve_shot(problem, u, cfg.priors, mask * weight, 2, progress)
+        # Asked again around the smoothed curves, the capture was taken for a rougher one than it is more often than not
+        # (docs/inversion.md).
+        found = smoothness(problem, u, cfg.priors, noise.flicker, cuts)
+        weight = found.weight
+        u = solve_shot(problem, u, cfg.priors, mask * weight, 2, progress)
     if cfg.sparse == "auto" and found is not None:
         # What rests is known now; the others are solved for without it.
         resting = np.broadcast_to(problem.spec.neutral, u.shape)
