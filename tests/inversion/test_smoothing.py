@@ -5,12 +5,10 @@ from bunraku.core.mesh_sequence import mesh_sequence
 from bunraku.core.reduced import observe
 from bunraku.core.rig import diagonal
 from bunraku.inversion import shot
-from bunraku.inversion.evaluate import roughness
 from bunraku.inversion.guidance import Limits
 from bunraku.inversion.problem import Priors, Problem
 from bunraku.inversion.smoothing import inner_mask, smoothness
 from bunraku.inversion.solve import SolveConfig, solve
-from bunraku.rigs.open import open_rig
 from small_rigs import linear_rig
 
 
@@ -98,18 +96,3 @@ def test_missing_frames_of_a_clean_shot_lie_on_the_smoothest_curves_and_the_othe
     if at == 11:
         wanted = np.array([-1, 4, 4, -1]) @ true[[9, 10, 12, 13]] / 6
         np.testing.assert_allclose(found[at], wanted, atol=1e-5)
-
-
-def test_what_few_points_hardly_show_is_asked_again_around_smoothed_curves():
-    rig = open_rig("figure")
-    rng = np.random.default_rng(0)
-    count, t = len(rig.spec), np.linspace(0, 4, 60)[:, None]
-    reach = np.where(np.array([".t" in name for name in rig.spec.names]), 0.02, 0.4)
-    true = rig.spec.neutral + reach * np.sin(t * rng.uniform(0.5, 1.5, count) + rng.uniform(0, 6, count))
-    mesh = rig.evaluate(np.clip(true, rig.spec.lower, rig.spec.upper))
-    seen = np.arange(0, len(rig.neutral), 31)
-    markers = np.full(mesh.shape, np.nan)
-    markers[:, seen] = mesh[:, seen] + 0.01 * diagonal(rig.neutral) * rng.normal(size=(60, len(seen), 3))
-    found = solve(rig, mesh_sequence(markers)).controls
-    # Asked but once it is seven times as rough as the truth.
-    assert roughness(rig.spec, found) < 3 * roughness(rig.spec, true)
