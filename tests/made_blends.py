@@ -138,7 +138,7 @@ def meshes():
 
 
 def acts():
-    """An action that moves bones, a property and a shape key; another of a bone that a second armature has too."""
+    """An action that moves a bone, a property and a shape key, and one that turns a bone by more than half a turn."""
     empty()
     bpy.context.scene.render.fps = 30
     rig = armature(("base", "tip"), ("QUATERNION", "XYZ"))

@@ -16,22 +16,9 @@ from bunraku.core.errors import BunrakuError
 from bunraku.core.rig import diagonal
 from bunraku.inversion.draw import SampleConfig
 from bunraku.rigs.blender import choices_file, open_blend_rig, using
-from bunraku.rigs.blender_program import find_blender
 from bunraku.rigs.host import HostRig
 from bunraku.rigs.open import open_rig, rig_identity
 from bunraku.rigs.twin import twin_of
-
-MAKER = Path(__file__).parents[1] / "made_blends.py"
-
-
-@pytest.fixture(scope="module")
-def blends(blender, tmp_path_factory) -> Path:
-    """A folder of small .blend files."""
-    folder = tmp_path_factory.mktemp("blends")
-    words = find_blender().words(MAKER, (str(folder),), scripts=False)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Animations of .blend files as mesh sequences with their true curves."""
 
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,23 +11,16 @@ from bunraku.core.errors import BunrakuError
 from bunraku.formats.npz import load_npz_sequence
 from bunraku.rigs.blender import open_blend_rig
 from bunraku.rigs.blender_bake import bake
-from bunraku.rigs.blender_program import find_blender
-
-MAKER = Path(__file__).parents[1] / "made_blends.py"
 
 
-@pytest.fixture(scope="module")
-def acts(blender, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("acts")
-    words = find_blender().words(MAKER, (str(folder),), scripts=False)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder / "acts.blend"
+@pytest.fixture
+def acts(blends) -> Path:
+    return blends / "acts.blend"
 
 
 @pytest.fixture(scope="module")
-def rig(acts):
-    return open_blend_rig(str(acts))
+def rig(blends):
+    return open_blend_rig(str(blends / "acts.blend"))
 
 
 def test_the_meshes_are_those_of_the_curves(rig, blender):

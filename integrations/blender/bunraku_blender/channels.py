@@ -5,6 +5,8 @@ import math
 
 from mathutils import Euler, Quaternion, Vector
 
+ROTATIONS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
+"""The attribute of a bone that holds its rotation, by its mode; all others are Euler angles."""
 EULER = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 
 
@@ -75,8 +77,7 @@ class RotationVector(Triple):
     def read(self, slot):
         """What Blender has now, within half a turn."""
         mode = self.bone.rotation_mode
-        name = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
-        return rotation_vector(mode, getattr(self.bone, name))[slot]
+        return rotation_vector(mode, getattr(self.bone, ROTATIONS.get(mode, "rotation_euler")))[slot]
 
 
 class EulerAngles(Triple):

@@ -6,7 +6,7 @@ import bunraku_host as protocol
 import numpy as np
 
 from bunraku_blender import action, discover, scripts, stage
-from bunraku_blender.channels import Property, RotationVector, ShapeKey
+from bunraku_blender.channels import ROTATIONS, Property, RotationVector, ShapeKey
 from bunraku_blender.pose import Poser
 
 CHANNELS, SURVEY, WRITE, PLAY = 32, 33, 34, 35
@@ -41,9 +41,7 @@ def _channel(control, mesh):
     mode, attribute = "", setter.attribute
     if isinstance(setter, RotationVector):
         mode = bone.rotation_mode
-        attribute = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(
-            mode, "rotation_euler"
-        )
+        attribute = ROTATIONS.get(mode, "rotation_euler")
     base = list(bpy.types.PoseBone.bl_rna.properties[attribute].default_array)
     base = base if mode else [base[control.slot]]
     block = ["OBJECT", bone.id_data.name]
