@@ -51,6 +51,23 @@ def test_a_loop_begins_again_with_velocities_of_its_first_segment_and_none_of_th
     assert table.travel == pytest.approx([1.0, 0.0])
 
 
+@pytest.mark.parametrize("loop", ["wrap", "none"])
+def test_starts_have_velocities_between_those_of_their_segment_and_the_nearer_other_never_across_the_seam(built, loop):
+    # Segments of half a second: the root rests in three and has 2 m/s in the last.
+    moment = motion_table(built, travelling(loop)).starts(np.array([0.0, 1.2, 1.25, 1.375, 1.5, 1.75, 1.9, 1.999]))
+    assert moment.qvel[:, 0] == pytest.approx([0, 0, 0, 0.5, 1, 2, 2, 2])
+    assert moment.qvel[:, 3] == pytest.approx(np.full(8, TURN_RAD / 2))
+    assert moment.qpos[:, 0] == pytest.approx([0, 0, 0, 0, 0, 0.5, 0.8, 0.998], abs=1e-9)
+
+
+def test_starts_in_later_cycles_are_those_of_the_first_and_after_the_end_at_rest(built):
+    loop, once = motion_table(built, travelling("wrap")), motion_table(built, travelling("none"))
+    assert loop.starts(np.array([3.375])).qvel == pytest.approx(loop.starts(np.array([1.375])).qvel)
+    assert not once.starts(np.array([2.1])).qvel.any()
+    short = motion_table(built, travelling("none", frames=2))
+    assert short.starts(np.array([0.7])).qvel == pytest.approx(short.at(np.array([0.7]), np.zeros((1, 2))).qvel)
+
+
 def test_a_clip_that_does_not_loop_holds_its_last_pose_at_rest(built):
     table = motion_table(built, travelling("none"))
     moment = table.at(np.array([1.9, 2.2]), np.zeros((2, 2)))

@@ -227,7 +227,7 @@ class ClipEnvironment:
         """On the clip, with its velocities (reference state initialisation)."""
         self._begun_s[which], self._steps[which] = begun_s, 0
         self._cycle[which], self._origin_w[which] = self.table.cycle(begun_s), 0.0
-        moment = self.table.at(begun_s, np.zeros((len(begun_s), 2)))
+        moment = self.table.starts(begun_s)
         self.simulation.place(which, moment.qpos, moment.qvel)
 
     def _moment(self, which: Bool[np.ndarray, "count"], times_s: np.ndarray) -> Moment:

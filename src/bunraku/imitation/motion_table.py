@@ -40,6 +40,8 @@ class MotionTable:
     _qvel: Float[np.ndarray, "segments nv"]
     _segment: Int[np.ndarray, "rows"]
     """The segment of the clip that each row begins in: velocities are constant there."""
+    _middle_s: Float[np.ndarray, "segments"]
+    """The time half way through each segment."""
 
     @cached_property
     def travel(self) -> Float[np.ndarray, "2"]:
@@ -70,6 +72,25 @@ class MotionTable:
         points = Landmarks.unpacked(self.body, row[:, nq:])
         points.centre_w[:, :2] += origin_w
         return Moment(qpos, qvel, points)
+
+    def starts(self, times_s: Float[np.ndarray, "count"]) -> Moment:
+        """The reference in its first cycle, as `at`, with the velocities to begin with.
+
+        A segment's velocity is the clip's half way through it: between there and half way through the next it is
+        blended, at the ends of the clip and before a seam constant. A clip of 16 frames a second in flight slows by
+        .6 m/s from one segment to the next; begun with the mean of its segment, a body lands early or late.
+        """
+        moment = self.at(times_s, np.zeros((len(times_s), 2)))
+        if len(self._qvel) == 1:
+            return moment
+        within = np.mod(times_s, self.duration_s) if self.loops else times_s
+        left = np.clip(np.searchsorted(self._middle_s, within) - 1, 0, len(self._qvel) - 2)
+        u = (within - self._middle_s[left]) / (self._middle_s[left + 1] - self._middle_s[left])
+        before = self._qvel[left]
+        qvel = before + np.clip(u, 0.0, 1.0)[:, None] * (self._qvel[left + 1] - before)
+        if not self.loops:
+            qvel *= (times_s < self.duration_s)[:, None]
+        return Moment(moment.qpos, qvel, moment.landmarks)
 
     def poses(self) -> Float[np.ndarray, "rows nq"]:
         """All poses of one cycle, evenly spaced in time."""
@@ -102,7 +123,8 @@ def motion_table(built: Built, clip: Clip, name: str = "clip") -> MotionTable:
     rows = np.concatenate([_one_sign(built.anatomy, qpos), landmarks(built.anatomy, qpos).packed()], axis=1)
     segment = np.searchsorted(reference.times_s, times, side="right") - 1
     segment = np.clip(segment, 0, len(reference.qvel) - 1)
-    return MotionTable(built.anatomy, reference.duration_s, reference.loops, rows, reference.qvel, segment)
+    middle_s = (reference.times_s[:-1] + reference.times_s[1:]) / 2
+    return MotionTable(built.anatomy, reference.duration_s, reference.loops, rows, reference.qvel, segment, middle_s)
 
 
 def _blended(reference: ClipReference, times_s: np.ndarray) -> np.ndarray:
