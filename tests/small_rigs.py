@@ -125,6 +125,7 @@ class Linear:
 @dataclass(frozen=True)
 class LinearCoordinates:
     rig: Linear
+    concurrent = True
     axes = 1
     basis = None
 

@@ -307,7 +307,7 @@ class Valleys:
     spec = control_spec(["x"], -2.0, 2.0)
     faces = np.zeros((0, 3), np.int32)
     neutral = np.array([[0.0, 0, 0], [0, 1, 0]])
-    basis, axes = None, 1
+    basis, axes, concurrent = None, 1, True
     origin = np.zeros((2, 3))
 
     def mesh(self, x):
@@ -358,6 +358,22 @@ def test_solving_twice_gives_identical_controls():
     noisy = capture(rig, motion(rig), noise=0.01)
     for cfg in (SolveConfig(), SolveConfig(smooth=1e-2, robust="huber", sparse=1e-3)):
         np.testing.assert_array_equal(solve(rig, noisy, cfg).controls, solve(limbed_rig(), noisy, cfg).controls)
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    rig = limbed_rig()
+    noisy = capture(rig, motion(rig, 40), noise=0.01)
+    # Batches of three frames, some of which start in a wrong place and ask their neighbours.
+    monkeypatch.setattr(module, "BATCH_BYTES", 3 * 8 * len(rig.spec) * 3 * len(rig.reduce().basis))
+    start = np.tile(rig.spec.neutral, (40, 1))
+    start[::7] = rig.spec.upper
+    found = []
+    for cores in ("1", "4"):
+        monkeypatch.setenv("BUNRAKU_CORES", cores)
+        found.append([solve(rig, noisy, cfg, start=start) for cfg in (SolveConfig(), SolveConfig(smooth=1e-2))])
+    for one, four in zip(*found, strict=True):
+        np.testing.assert_array_equal(one.controls, four.controls)
+        assert one.evaluations == four.evaluations
 
 
 def test_the_size_of_batches_does_not_matter(monkeypatch):

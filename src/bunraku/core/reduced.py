@@ -46,6 +46,11 @@ class MeshBasis(Protocol):
 class ReducedRig(MeshBasis, Protocol):
     """A rig's coordinates and their derivatives."""
 
+    @property
+    def concurrent(self) -> bool:
+        """It may be asked by several threads at once."""
+        ...
+
     def evaluate(self, controls: Float[np.ndarray, "frames controls"]) -> Float[np.ndarray, "frames coordinates"]:
         """The coordinates at given controls."""
         ...

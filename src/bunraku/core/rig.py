@@ -149,6 +149,10 @@ class _RestrictedCoordinates:
     inner: ReducedRig
 
     @property
+    def concurrent(self) -> bool:
+        return self.inner.concurrent
+
+    @property
     def basis(self) -> Float[np.ndarray, "components rows"] | None:
         return self.inner.basis
 

@@ -164,6 +164,11 @@ class Coordinates:
     axes: int = 1
 
     @property
+    def concurrent(self) -> bool:
+        """Nothing is kept between calls."""
+        return True
+
+    @property
     def basis(self) -> Float[np.ndarray, "components rows"] | None:
         """B; None for a model on raw vertices."""
         return self.model.wide.basis

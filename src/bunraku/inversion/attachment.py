@@ -255,6 +255,11 @@ class AttachedCoordinates:
     """Qᵀ."""
 
     @property
+    def concurrent(self) -> bool:
+        """As the inner coordinates."""
+        return self.inner.concurrent
+
+    @property
     def axes(self) -> int:
         """3 only where there is a basis, and it serves all three."""
         return 1 if self.basis is None else self.inner.axes

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from bunraku.compute.threads import cores, spread
 from bunraku.core.controls import ControlSpec
 from bunraku.core.mesh_sequence import MeshSequence
 from bunraku.core.reduced import Observation, ReducedRig
 from bunraku.inversion import terms
 from bunraku.inversion.guidance import Limits
 
-BATCH_BYTES = 192 * 2**20  # of Jacobian held at once
+BATCH_BYTES = 48 * 2**20  # of Jacobian held at once, by each thread
+
+Result = TypeVar("Result")
+
+
+class Tally:
+    """One running count, for all threads."""
+
+    def __init__(self) -> None:
+        self._lock, self.total = Lock(), 0
+
+    def add(self, count: int) -> None:
+        """So many more."""
+        with self._lock:
+            self.total += count
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +49,8 @@ class Problem:
     """Linear combinations of u that prefer to be 0, their weights in them: symmetric pairs."""
     offset: Float[np.ndarray, "frames coordinates"] | None = None
     """What the rig's coordinates lack in each frame (of what an approximation does not show of the true rig)."""
-    asked: list[int] = field(default_factory=lambda: [0])
-    """One running count of the poses that the rig was asked for."""
+    asked: Tally = field(default_factory=Tally)
+    """The poses that the rig was asked for."""
 
     def lower(self, frames: Int[np.ndarray, "chosen"]) -> Float[np.ndarray, "#chosen controls"]:
         """Least u."""
@@ -67,7 +84,7 @@ class Problem:
         self, frames: Int[np.ndarray, "chosen"], u: Float[np.ndarray, "chosen controls"], prior: np.ndarray
     ) -> Float[np.ndarray, "chosen"]:
         """The cost of each frame: mesh term, diagonal priors of weights `prior`, couplings."""
-        self.asked[0] += len(frames)
+        self.asked.add(len(frames))
         residual = terms.mesh(self.observation, frames, self.coordinates(frames, u), self.scale)
         return (residual**2).sum(axis=1) + self._preferences(u, prior)
 
@@ -87,7 +104,7 @@ class Problem:
         controls)) and of the couplings. Products of Jacobians that come in single precision are formed in it too,
         unless they must be `exact`: positive semidefinite to the last digit.
         """
-        self.asked[0] += len(frames)
+        self.asked.add(len(frames))
         coordinates, jacobian = self.rig.linearize(self.controls(frames, u))
         if self.offset is not None:
             coordinates = coordinates + self.offset[frames]
@@ -112,6 +129,15 @@ class Problem:
         size = max(1, BATCH_BYTES // (8 * len(self.spec) * self.observation.target.shape[1]))
         for start in range(0, len(frames), size):
             yield frames[start : start + size]
+
+    def each(
+        self, work: Callable[[Int[np.ndarray, "batch"]], Result], frames: Int[np.ndarray, "chosen"]
+    ) -> Iterator[Result]:
+        """What `work` makes of each batch, in order, on all cores where the rig allows it.
+
+        The batches, and with them all results, are the same for any number of threads.
+        """
+        return spread(work, self.batches(frames), cores() if self.rig.concurrent else 1)
 
 
 def vertex_weights(capture: MeshSequence) -> Float[np.ndarray, "rows vertices"] | None:

@@ -257,6 +257,11 @@ class _Vertices:
     rig: FiniteDifferences
 
     @property
+    def concurrent(self) -> bool:
+        # Any rig may be behind it: a program, a user's function.
+        return False
+
+    @property
     def basis(self) -> None:
         return None
 

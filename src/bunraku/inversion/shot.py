@@ -72,8 +72,10 @@ class _Window:
     kept: int
 
     def cost(self, u: np.ndarray, prior: np.ndarray) -> _Cost:
-        parts = self.problem.batches(np.arange(len(u)))
-        own = np.concatenate([self.problem.cost(self.frames[part], u[part], prior[part]) for part in parts])
+        def of(part: np.ndarray) -> np.ndarray:
+            return self.problem.cost(self.frames[part], u[part], prior[part])
+
+        own = np.concatenate(list(self.problem.each(of, np.arange(len(u)))))
         bends = (terms.smoothness(u, self.smooth).reshape(-1, u.shape[1]) ** 2).sum(axis=1)
         total = float(own.sum() + bends.sum())
         # A second difference is three frames' business.
@@ -86,9 +88,13 @@ class _Window:
         frames, count = u.shape
         gradient = terms.smoothness_gradient(u, self.smooth)
         blocks = np.empty((frames, count, count))
-        for part in self.problem.batches(np.arange(frames)):
+
+        def add(part: np.ndarray) -> None:
             blocks[part], own, _ = self.problem.normal(self.frames[part], u[part], prior[part], exact=True)
             gradient[part] += own
+
+        for _ in self.problem.each(add, np.arange(frames)):
+            pass
         return blocks, gradient
 
     def held(self, u: np.ndarray, gradient: np.ndarray) -> Bool[np.ndarray, "frames controls"]:
@@ -152,9 +158,16 @@ def _step(
     from scipy.linalg import solveh_banded
 
     held = window.held(u, gradient)
-    matrix = banded(blocks, terms.smoothness_bands(len(u), window.smooth), held, damping)
-    delta = solveh_banded(matrix, np.where(held, 0.0, -gradient).ravel(), lower=True, check_finite=False)
-    return window.problem.inside(window.frames, u + delta.reshape(u.shape)) - u
+    moving = np.flatnonzero(~held.all(axis=0))
+    if len(moving) == 0:
+        return np.zeros_like(u)
+    matrix = banded(blocks, terms.smoothness_bands(len(u), window.smooth), held, damping, moving)
+    wanted = np.where(held, 0.0, -gradient)[:, moving]
+    delta = np.zeros_like(u)
+    delta[:, moving] = solveh_banded(
+        matrix, wanted.ravel(), lower=True, overwrite_ab=True, overwrite_b=True, check_finite=False
+    ).reshape(wanted.shape)
+    return window.problem.inside(window.frames, u + delta) - u
 
 
 def banded(
@@ -162,20 +175,22 @@ def banded(
     bands: Float[np.ndarray, "3 frames controls"],
     held: Bool[np.ndarray, "frames controls"],
     damping: Float[np.ndarray, "frames"],
+    moving: Int[np.ndarray, "moving"],
 ) -> Float[np.ndarray, "rows unknowns"]:
-    """The shot's matrix in LAPACK's lower banded form, entry [i − j, j]: frames couple to the next two, control by
-    control. What is held is cut out and has a 1 in its place. Each frame has its damping.
+    """The shot's matrix in LAPACK's lower banded form, entry [i − j, j], in its own (Fortran's) order: frames couple to
+    the next two, control by control. Only the controls `moving` are in it; what of them is held in some frame is cut
+    out and has a 1 in its place. Each frame has its damping.
     """
-    frames, count = held.shape
-    matrix = np.zeros((2 * count + 1, frames * count))
-    strongest = max(float(blocks[:, np.arange(count), np.arange(count)].max()), 1e-300)
-    row, column = np.tril_indices(count)
-    free = ~held
-    at = np.arange(frames)[:, None] * count + column
-    matrix[np.broadcast_to(row - column, at.shape), at] = blocks[:, row, column] * free[:, row] * free[:, column]
+    strongest = max(float(blocks[:, np.arange(held.shape[1]), np.arange(held.shape[1])].max()), 1e-300)
+    free, bands = ~held[:, moving], bands[:, :, moving]
+    frames, count = free.shape
+    by_column = np.zeros((frames, count, 2 * count + 1))
+    for place, column in enumerate(moving):
+        below = blocks[:, column, moving[place:]]
+        by_column[:, place, : count - place] = below * (free[:, place, None] & free[:, place:])
     for apart in (0, 1, 2):
         coupling = bands[apart, : frames - apart] * (free[: frames - apart] & free[apart:])
-        matrix[apart * count, : (frames - apart) * count] += coupling.ravel()
-    damped = np.repeat(damping, count) * np.maximum(matrix[0], 1e-9 * strongest)
-    matrix[0] += damped + 1e-12 * strongest + held.ravel()
-    return matrix
+        by_column[: frames - apart, :, apart * count] += coupling
+    own = by_column[:, :, 0]
+    own += damping[:, None] * np.maximum(own, 1e-9 * strongest) + 1e-12 * strongest + ~free
+    return by_column.reshape(frames * count, -1).T

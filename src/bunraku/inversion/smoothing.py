@@ -99,8 +99,12 @@ class _Part:
         prior = priors.weights(u)
         count = u.shape[1]
         self.blocks, gradient = np.empty((len(u), count, count)), np.empty_like(u)
-        for part in problem.batches(np.arange(len(u))):
+
+        def fill(part: np.ndarray) -> None:
             self.blocks[part], gradient[part], _ = problem.normal(frames[part], u[part], prior[part], exact=True)
+
+        for _ in problem.each(fill, np.arange(len(u))):
+            pass
         lower, upper = problem.lower(frames), problem.upper(frames)
         self.held = ((u <= lower) & (gradient > 0)) | ((u >= upper) & (gradient < 0)) | (lower == upper)
         self.gradient = gradient
@@ -111,16 +115,20 @@ class _Part:
         """Its mean, and draws less the mean."""
         from scipy.linalg import cho_solve_banded, cholesky_banded, get_lapack_funcs
 
-        smooth = self.inner[:, None] * weight
+        mean, draws = self.u.copy(), np.zeros((DRAWS, *self.u.shape))
+        moving = np.flatnonzero(~self.held.all(axis=0))
+        if len(moving) == 0:
+            return mean, draws
+        smooth, held = self.inner[:, None] * weight, self.held[:, moving]
         bands = terms.smoothness_bands(len(self.u), smooth)
-        factor = cholesky_banded(
-            banded(self.blocks, bands, self.held, np.full(len(self.u), 1e-9)), lower=True, check_finite=False
-        )
-        gradient = self.gradient + terms.smoothness_gradient(self.u, smooth)
-        step = cho_solve_banded((factor, True), np.where(self.held, 0.0, -gradient).ravel(), check_finite=False)
+        matrix = banded(self.blocks, bands, self.held, np.full(len(self.u), 1e-9), moving)
+        factor = cholesky_banded(matrix, lower=True, overwrite_ab=True, check_finite=False)
+        gradient = (self.gradient + terms.smoothness_gradient(self.u, smooth))[:, moving]
+        step = cho_solve_banded((factor, True), np.where(held, 0.0, -gradient).ravel(), check_finite=False)
+        mean[:, moving] += step.reshape(held.shape)
         # Lᵀ·x = z with z from N(0, 1): x has the covariance (L·Lᵀ)⁻¹.
         z = rng.standard_normal((step.size, DRAWS))
         (solve_triangular,) = get_lapack_funcs(("tbtrs",), (factor,))
-        draws, _ = solve_triangular(factor, z, uplo="L", trans="T")
-        shaped = draws.T.reshape(DRAWS, *self.u.shape) * deviation
-        return self.u + step.reshape(self.u.shape), np.where(self.held, 0.0, shaped)
+        drawn, _ = solve_triangular(factor, z, uplo="L", trans="T")
+        draws[:, :, moving] = np.where(held, 0.0, drawn.T.reshape(DRAWS, *held.shape) * deviation)
+        return mean, draws

@@ -137,7 +137,7 @@ def solve(
     nothing = np.zeros(len(rig.spec))
     cost = np.concatenate([problem.cost(part, u[part], nothing) for part in problem.batches(frames)])
     controls = problem.controls(frames, u)
-    return Solution(controls, np.sqrt(cost), iterations, problem.asked[0], noise, found, cut, repeated)
+    return Solution(controls, np.sqrt(cost), iterations, problem.asked.total, noise, found, cut, repeated)
 
 
 def _solve_robustly(
@@ -298,10 +298,14 @@ def _solve_frames(
 ) -> tuple[Float[np.ndarray, "frames controls"], int]:
     u, cost = u.copy(), np.empty(len(u))
     most = done = 0
-    for part in problem.batches(np.arange(len(u))):
+
+    def solved(part: np.ndarray) -> tuple[int, int]:
         u[part], cost[part], steps = levenberg_marquardt(problem, part, u[part], cfg.priors, cfg.iterations)
+        return len(part), steps
+
+    for frames, steps in problem.each(solved, np.arange(len(u))):
         most = max(most, steps)
-        done += len(part)
+        done += frames
         progress("solve", done, len(u))
     _rescue(problem, u, cost, cfg)
     return u, most
@@ -316,16 +320,30 @@ def _rescue(
     One frame's first guess may lie in another valley; motion is continuous, so that the next frame's solution seldom
     does.
     """
+    frames = np.arange(len(u))
     for _ in range(cfg.rescues):
         padded = np.concatenate([[np.inf], cost, [np.inf]])
         before, after = padded[:-2], padded[2:]
         worse = np.flatnonzero(cost > np.maximum(100 * np.minimum(before, after), ASTRAY**2))
-        improved = False
-        for part in problem.batches(worse):
-            source = np.where(before[part] <= after[part], part - 1, part + 1)
-            tried, reached, _ = levenberg_marquardt(problem, part, u[source], cfg.priors, cfg.iterations)
-            better = reached < 0.5 * cost[part]
-            u[part[better]], cost[part[better]] = tried[better], reached[better]
-            improved |= bool(better.any())
-        if not improved:
+        source = u[np.clip(np.where(before <= after, frames - 1, frames + 1), 0, len(u) - 1)]
+        if not _retried(problem, worse, source, u, cost, cfg):
             return
+
+
+def _retried(
+    problem: Problem,
+    worse: Int[np.ndarray, "worse"],
+    source: Float[np.ndarray, "frames controls"],
+    u: Float[np.ndarray, "frames controls"],
+    cost: Float[np.ndarray, "frames"],
+    cfg: SolveConfig,
+) -> bool:
+    """Whether any frame of `worse` became far better from its row of `source` (in place)."""
+
+    def again(part: np.ndarray) -> bool:
+        tried, reached, _ = levenberg_marquardt(problem, part, source[part], cfg.priors, cfg.iterations)
+        better = reached < 0.5 * cost[part]
+        u[part[better]], cost[part[better]] = tried[better], reached[better]
+        return bool(better.any())
+
+    return any(list(problem.each(again, worse)))

@@ -36,6 +36,11 @@ class SkinnedCoordinates:
         return self.factor.astype(self.precision)
 
     @property
+    def concurrent(self) -> bool:
+        """Nothing is kept between calls."""
+        return True
+
+    @property
     def axes(self) -> int:
         """x, y and z share the basis."""
         return 3

@@ -41,6 +41,11 @@ class SkinnedVertices:
     """Of each controlled node, in the order of `SkinnedRig.joint_slots`."""
 
     @property
+    def concurrent(self) -> bool:
+        """Nothing is kept between calls."""
+        return True
+
+    @property
     def basis(self) -> None:
         """None: the coordinates are the vertices."""
         return None
