@@ -75,6 +75,8 @@ def test_locks_freezes_curves_and_pins_are_kept_to(run, shot, tmp_path):
         (["--map", "nowhere.json"], "nowhere.json: no such file"),
         (["--reference-frame", "7"], "has frames 100 to 111, not the reference frame 7"),
         (["--reference-frame", "100", "--topology", "other"], "--reference-frame and --topology other: only one"),
+        (["--topology", "other", "--switch", "rx=0|1"], "--topology other: does not take --switch and --twins"),
+        (["--topology", "other", "--freeze", "rx=7"], "control 'rx' is frozen at 7, above its upper bound 1"),
         (["--seams"], "--seams: is about a --map, and none is given"),
     ],
 )

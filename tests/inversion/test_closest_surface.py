@@ -1,12 +1,15 @@
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from bunraku.core.controls import control_spec
+from bunraku.core.curves import curves
 from bunraku.core.errors import BunrakuError
 from bunraku.core.mesh_sequence import mesh_sequence
 from bunraku.inversion.closest_surface import ClosestSurfaceConfig, follow_surface
+from bunraku.inversion.guidance import Instructions, Pin, limits
 from bunraku.inversion.solve import SolveConfig
 from small_rigs import Linear, linear_rig
 
@@ -101,6 +104,23 @@ def test_smoothness_takes_part_where_a_solver_is_given():
     bend = [float((np.diff(c, n=2, axis=0) ** 2).mean()) for c in (rough, smooth)]
     assert bend[1] < 0.5 * bend[0]
     assert np.abs(smooth - true).max() < 0.2
+
+
+def test_what_is_decided_is_kept_exactly_and_the_others_work_around_it():
+    rig, true = blob(), wave(4)
+    told = Instructions(freeze={"c4": 0.25}, pins=[Pin(12, "c1", 0.4)])
+    kept = limits(rig.spec, told, 4, 10)
+    free, found = (follow_surface(rig, captured(rig, true), limits=bounds) for bounds in (None, kept))
+    assert (found.controls[:, 4] == 0.25).all()
+    assert found.controls[2, 1] == 0.4
+    assert (abs(free.controls[:, 4] - 0.25) > 0.01).any()
+    # Other frames know nothing of the pin.
+    assert abs(found.controls[0, 1] - true[0, 1]) < 0.1
+    # Truths that are decided change nothing.
+    given = Instructions(drive=curves(rig.spec.names[4:], true[:, 4:], Fraction(24), 0))
+    same = follow_surface(rig, captured(rig, true), limits=limits(rig.spec, given, 4, 0))
+    np.testing.assert_allclose(same.controls, true, atol=2e-3)
+    np.testing.assert_array_equal(same.controls[:, 4], true[:, 4])
 
 
 def test_what_cannot_be_followed_is_refused():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
 Method = Literal["solve", "follow", "encoder"]
 
-FOLLOWED = "followed"
-"""The folder in a take's that keeps the state of a shot which is followed."""
+SAMPLED, FOLLOWED = "samples", "followed"
+"""Parts of a take's folder that an interrupted call goes on from; a finished take needs them no more."""
 FEW_CONTROLS = 8
 """Up to so many controls are sampled evenly over all of their ranges; more, a few at a time."""
 STEADY = 3e-4
@@ -68,6 +67,7 @@ class Job:
         from bunraku.core.metrics import Metrics, MetricValue
         from bunraku.rigs.recorded import RecordedRig
 
+        self._check()
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
         moving, approximation, sampled, method = self._solved_on(capture, progress)
         from_samples = isinstance(self.rig, RecordedRig)
@@ -78,7 +78,6 @@ class Job:
         else:
             job = replace(self, cfg=replace(self.cfg, method=method))
             take = job._inverted(capture, moving, approximation, true_curves, sampled, progress)
-        shutil.rmtree(self.folder / FOLLOWED, ignore_errors=True)
         # Sampling and fitting, where they were needed, are part of the price (of this call: what it resumed is not).
         said: dict[str, MetricValue] = {
             "cpu_seconds": time.process_time() - began_cpu_s,
@@ -87,6 +86,13 @@ class Job:
         if from_samples:
             said["measured_on"] = "the model: recorded samples cannot be evaluated anew"
         return _whole(replace(take, metrics=take.metrics.merged(Metrics(said, {}))), self.rig)
+
+    def _check(self) -> None:
+        from bunraku.core.errors import BunrakuError
+
+        told = self.instructions
+        if self.matching.topology == "other" and told is not None and (told.switches or told.symmetric):
+            raise BunrakuError("--topology other: does not take --switch and --twins")
 
     def _solved_on(
         self, capture: MeshSequence, progress: Progress
@@ -128,7 +134,7 @@ class Job:
         from bunraku.inversion.plan import plan
         from bunraku.rigs.recorded import RecordedRig
 
-        fitting, samples_in, model_in = FitConfig(seed=self.cfg.seed), self.folder / "samples", self.folder / "model"
+        fitting, samples_in, model_in = FitConfig(seed=self.cfg.seed), self.folder / SAMPLED, self.folder / "model"
         if isinstance(moving, RecordedRig):
             if self.source is None:
                 raise BunrakuError("recorded samples are named by their path here: pass it in place of the opened rig")
@@ -196,19 +202,18 @@ class Job:
 
         from bunraku.core import artifact
         from bunraku.core.curves import curves
-        from bunraku.core.errors import BunrakuError
         from bunraku.core.metrics import Metrics
         from bunraku.core.rig import DifferentiableRig, diagonal
         from bunraku.core.take import Take
         from bunraku.inversion.closest_surface import follow_surface
+        from bunraku.inversion.guidance import Instructions, limits
         from bunraku.inversion.refine import FiniteDifferences, difference_step
 
-        if self.instructions is not None and self.instructions.given:
-            raise BunrakuError("--topology other: does not take locks, pins and other instructions")
         on = approximation or moving
         if not isinstance(on, DifferentiableRig):
             on = FiniteDifferences(on, difference_step(on))
-        found = follow_surface(on, capture, solver=self.cfg.solver, progress=progress)
+        kept = limits(moving.spec, self.instructions or Instructions(), capture.frames, capture.start_frame)
+        found = follow_surface(on, capture, solver=self.cfg.solver, limits=kept, progress=progress)
         values = {
             "frames": capture.frames,
             "vertices": capture.vertex_count,

@@ -18,7 +18,7 @@ from bunraku.api.doors import (
     open_rig,
     rig_source,
 )
-from bunraku.api.job import Job
+from bunraku.api.job import FOLLOWED, SAMPLED, Job
 from bunraku.api.matching import Matching, check, matched, recorded
 from bunraku.core.progress import Progress, silent
 
@@ -117,7 +117,8 @@ def invert_file(
     job = Job(opened, rig, cfg, out, model, encoder, controls, instructions, to, matching, device, stable)
     take = job.take(sequence, true, progress)
     save_take(out, take)
-    shutil.rmtree(out / "samples", ignore_errors=True)  # the model made of them stays, for other shots
+    for part in (SAMPLED, FOLLOWED):  # the model made of samples stays, for other shots
+        shutil.rmtree(out / part, ignore_errors=True)
     return dict(take.metrics.values)
 
 

@@ -26,6 +26,7 @@ from bunraku.core.progress import Progress, silent
 from bunraku.core.rig import DifferentiableRig, diagonal
 from bunraku.inversion.attachment import attached
 from bunraku.inversion.correspondence import by_map
+from bunraku.inversion.guidance import Limits
 from bunraku.inversion.solve import SolveConfig, solve
 from bunraku.inversion.surface import Closest, Surface, Topology, topology
 
@@ -80,9 +81,11 @@ def follow_surface(
     *,
     solver: SolveConfig | None = None,
     start: Float[np.ndarray, "frames controls"] | None = None,
+    limits: Limits | None = None,
     progress: Progress = silent,
 ) -> SurfaceSolution:
-    """Controls whose surface is closest to the captured one. `start` is neutral where it is not given.
+    """Controls whose surface is closest to the captured one. `start` is neutral where it is not given; `limits` (see
+    `inversion.guidance`) replace the rig's own bounds.
 
     `solver`, where given, takes over for the last rounds, over the whole shot. A capture without faces is a cloud of
     points: only they look for the closest points of the rig, and normals cannot be compared. Of the capture's weights
@@ -94,9 +97,10 @@ def follow_surface(
     cfg = cfg or ClosestSurfaceConfig()
     if len(rig.faces) == 0:
         raise BunrakuError("the rig has no faces: a capture of another topology can only be compared with a surface")
-    search = _search(rig, capture, cfg)
+    search = _search(rig, capture, cfg, limits or Limits.of(rig.spec))
     controls = np.tile(rig.spec.neutral, (capture.frames, 1)) if start is None else start.copy()
     every = np.arange(capture.frames)
+    controls = search.inside(every, controls)
     controls, distance, rounds = _rounds(search, every, controls, cfg.rounds, progress)
     for _ in range(cfg.rescues):
         source = _neighbours(distance, FLOOR * search.size)
@@ -111,7 +115,8 @@ def follow_surface(
             break
     if solver is not None:
         for _ in range(cfg.settle):
-            controls = solve(search.seen, search.targets(every, controls).sequence, solver, start=controls).controls
+            sequence = search.targets(every, controls).sequence
+            controls = solve(search.seen, sequence, solver, start=controls, limits=search.limits).controls
     found = search.targets(every, controls)
     return SurfaceSolution(controls, found.distance, found.believed, rounds)
 
@@ -133,13 +138,13 @@ def _rounds(
     mixing = _Mixing(cfg.memory, (controls - spec.neutral) / spec.range)
     loose = LOOSE
     found = search.targets(frames, controls, loose)
-    best, least = controls.copy(), found.distance.copy()
+    best, least, limits = controls.copy(), found.distance.copy(), search.limits.at(frames)
     plain = SolveConfig(iterations=STEPS, rescues=0, smooth=0.0, robust="none")
     for step in range(1, most + 1):
         progress("closest surface", step, most, f"distance {found.distance.mean():.2g}")
-        solved = solve(search.seen, found.sequence, plain, start=controls).controls
+        solved = solve(search.seen, found.sequence, plain, start=controls, limits=limits).controls
         mixed = mixing.step((solved - spec.neutral) / spec.range)
-        controls = np.clip(spec.neutral + mixed * spec.range, spec.lower, spec.upper)
+        controls = search.inside(frames, spec.neutral + mixed * spec.range)
         loose = max(1.0, loose * NARROWING)
         found = search.targets(frames, controls, loose)
         back = np.flatnonzero(found.distance > WORSE * least + FLOOR * search.size)
@@ -177,6 +182,7 @@ class _Search:
     """The rig, of the chosen vertices."""
     capture: MeshSequence
     cfg: ClosestSurfaceConfig
+    limits: Limits
     size: float
     chosen: Int[np.ndarray, "points"]
     """Vertices of the rig that look for the capture, and get targets."""
@@ -184,6 +190,13 @@ class _Search:
     """Vertices of the capture that look for the rig."""
     rig_topology: Topology
     capture_topology: Topology | None
+
+    def inside(
+        self, frames: Int[np.ndarray, "chosen"], controls: Float[np.ndarray, "chosen controls"]
+    ) -> Float[np.ndarray, "chosen controls"]:
+        """The nearest controls within the bounds."""
+        own = self.limits.at(frames)
+        return np.clip(controls, own.lower, own.upper)
 
     def targets(
         self, frames: Int[np.ndarray, "chosen"], controls: Float[np.ndarray, "chosen controls"], loose: float = 1.0
@@ -290,7 +303,7 @@ class _Pairs:
     usable: Bool[np.ndarray, "pairs"]
 
 
-def _search(rig: DifferentiableRig, capture: MeshSequence, cfg: ClosestSurfaceConfig) -> _Search:
+def _search(rig: DifferentiableRig, capture: MeshSequence, cfg: ClosestSurfaceConfig, limits: Limits) -> _Search:
     neutral = np.asarray(rig.neutral, np.float64)
     faces = np.asarray(rig.faces, np.int64)
     chosen = _spread(np.unique(faces), cfg.points)
@@ -302,7 +315,7 @@ def _search(rig: DifferentiableRig, capture: MeshSequence, cfg: ClosestSurfaceCo
     if len(capture.faces):
         shape = topology(np.asarray(capture.faces, np.int64), np.asarray(capture.vertices[full], np.float64))
     asked = _spread(np.flatnonzero(counted), cfg.points)
-    return _Search(rig, seen, capture, cfg, diagonal(neutral), chosen, asked, topology(faces, neutral), shape)
+    return _Search(rig, seen, capture, cfg, limits, diagonal(neutral), chosen, asked, topology(faces, neutral), shape)
 
 
 def _spread(items: np.ndarray, most: int) -> np.ndarray:
