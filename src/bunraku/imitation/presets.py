@@ -72,14 +72,16 @@ def following_ppo(samples: int = 2_500_000) -> Preset:
     """
     policy = PolicyConfig((256, 128), (256, 128), "elu", deviation=0.2)
     ppo = PPOConfig(
+        discount=0.97,
         epochs=5,
         minibatch=128,
         rate=1e-4,
-        target_kl=0.04,
+        target_kl=0.03,
         adapt="update",
         least_rate=1e-6,
         greatest_rate=1e-3,
         critic_rate=1e-3,
+        reward_scale=0.06,
     )
     return Preset(TrainConfig("ppo", samples, 0, 128, 16, policy, ppo=ppo), 10.0)
 
