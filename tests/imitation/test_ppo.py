@@ -12,6 +12,7 @@ from bunraku.imitation.ppo import (
     adapted_rate,
     advantages,
     critic_loss,
+    discounted,
     divergence,
     log_density,
     surrogate_loss,
@@ -138,6 +139,18 @@ def test_a_gradient_step_goes_down_the_objective_itself():
 )
 def test_the_rate_follows_the_divergence_within_its_bounds(rate, kl, wanted):
     assert adapted_rate(rate, kl, PPOConfig(target_kl=0.01, rate_factor=2.0)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("samples", "discount", "scale"),
+    [(0, 0.9, 0.1), (100, 0.9, 0.1), (200, 0.94, 0.06), (300, 0.98, 0.02), (900, 0.98, 0.02)],
+)
+def test_a_later_discount_comes_gradually_and_values_keep_their_size(samples, discount, scale):
+    cfg = PPOConfig(0.9, later_discount=0.98, later_from=100, later_by=300)
+    assert discounted(samples, cfg) == pytest.approx((discount, scale))
+    # Of a reward of 1 for ever.
+    assert scale / (1 - discount) == pytest.approx(1.0)
+    assert discounted(samples, PPOConfig(0.9, reward_scale=0.3)) == (0.9, 0.3)
 
 
 def one_step_segment(learner, count=256, seed=0):

@@ -22,7 +22,9 @@ from pendulum import Pendulums
 
 SUBJECT = Subject("pendulum", "abc", 96.0, {"reward": "published"})
 SMALL = PolicyConfig((16,), (16,), "tanh", deviation=0.7)
-PPO = TrainConfig("ppo", 6 * 80, 3, 8, 10, SMALL, ppo=PPOConfig(epochs=2, minibatch=40))
+# The discount changes while it learns, also where a training is cut.
+PPO_CONFIG = PPOConfig(epochs=2, minibatch=40, later_discount=0.99, later_from=100, later_by=350)
+PPO = TrainConfig("ppo", 6 * 80, 3, 8, 10, SMALL, ppo=PPO_CONFIG)
 AWR = TrainConfig("awr", 4 * 192, 3, 8, 0, SMALL, awr=AWRConfig(epochs=3, minibatch=48))
 BOTH = pytest.mark.parametrize("cfg", [PPO, AWR], ids=["ppo", "awr"])
 
@@ -274,6 +276,8 @@ def test_a_checkpoint_of_another_network_is_refused_by_name(tmp_path):
         (replace(PPO, samples=0), "samples = 0: expected at least 1"),
         (replace(PPO, count=0), "count = 0: expected at least 1"),
         (replace(PPO, ppo=PPOConfig(discount=1.5)), "discount = 1.5: expected 0 to 1"),
+        (replace(PPO, ppo=PPOConfig(later_discount=-0.1)), r"later_discount = -0\.1: expected 0 to 1"),
+        (replace(PPO, ppo=PPOConfig(later_from=5, later_by=5)), "later_by = 5: expected more than later_from, 5"),
         (replace(PPO, policy=PolicyConfig(deviation=0.0)), r"deviation = 0\.0: expected more than 0"),
         (replace(AWR, awr=AWRConfig(validation=0.0)), r"validation = 0\.0: expected a share"),
     ],

@@ -25,6 +25,12 @@ class PPOConfig:
 
     discount: float = 0.95
     """γ: what a reward one step later is worth."""
+    later_discount: float = 0.0
+    """γ later in a long training, 0: the same. Rewards are scaled with 1 − γ, so that values keep their size."""
+    later_from: int = 1_500_000
+    """The discount begins to change after so many samples,"""
+    later_by: int = 3_000_000
+    """and is at `later_discount` after so many; a straight line between."""
     trace: float = 0.95
     """λ: how far advantages trust rewards rather than the critic."""
     clip: float = 0.2

@@ -107,6 +107,15 @@ def tutor(cfg: dict[str, Any], widths: list[int], activation: Activation, seen: 
     return teach
 
 
+def discounted(samples: int, cfg: PPOConfig) -> tuple[float, float]:
+    """γ after so many samples, and what rewards are multiplied by."""
+    if cfg.later_discount == 0:
+        return cfg.discount, cfg.reward_scale
+    share = min(max((samples - cfg.later_from) / (cfg.later_by - cfg.later_from), 0.0), 1.0)
+    discount = cfg.discount + share * (cfg.later_discount - cfg.discount)
+    return discount, cfg.reward_scale * (1 - discount) / (1 - cfg.discount)
+
+
 def adapted_rate(rate: float, kl: float, cfg: PPOConfig) -> float:
     """The actor's learning rate after a step that moved the policy by `kl`.
 
@@ -138,7 +147,8 @@ class PPO:
         """Teaches the critic beside the policy; what comes out is the same."""
         self.actor = Actor(observation_size, action_size, policy, rng, mirror)
         self.critic = critic(observation_size, policy, rng, mirror)
-        self.rate = cfg.rate
+        self.rate, self.samples = cfg.rate, 0
+        """The policy's learning rate, and how many samples it has learnt from."""
         self.actor_optimiser, self.critic_optimiser = Adam(self.actor.parameters), Adam(self.critic.parameters)
         self._learn_deviation = policy.learn_deviation
 
@@ -161,8 +171,9 @@ class PPO:
         observations = actor.look(flat)
         values = self.critic(observations)[:, 0].astype(np.float64).reshape(segment.rewards.shape)
         after = next_values(segment, values, self._values)
-        rewards = cfg.reward_scale * segment.rewards
-        advantage = advantages(rewards, values, after, segment.ended, cfg.discount, cfg.trace)
+        discount, scale = discounted(self.samples, cfg)
+        advantage = advantages(scale * segment.rewards, values, after, segment.ended, discount, cfg.trace)
+        self.samples += len(flat)
         # The critic's target is Â + V, a λ-return.
         targets = (advantage + values).reshape(-1).astype(np.float32)
         old_values = values.reshape(-1).astype(np.float32)
@@ -247,6 +258,7 @@ class PPO:
             **self.actor_optimiser.state("actor"),
             **self.critic_optimiser.state("critic"),
             "rate": np.array([self.rate]),
+            "samples": np.array([self.samples]),
             "normaliser": self.actor.normaliser.packed(),
         }
 
@@ -254,5 +266,5 @@ class PPO:
         """Go back to a state."""
         self.actor_optimiser.restore(state, "actor")
         self.critic_optimiser.restore(state, "critic")
-        self.rate = float(state["rate"][0])
+        self.rate, self.samples = float(state["rate"][0]), int(state["samples"][0])
         self.actor.normaliser = Normaliser.unpacked(state["normaliser"])

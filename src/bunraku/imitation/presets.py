@@ -68,20 +68,20 @@ def ragdoll_awr(samples: int = 98_304) -> Preset:
 def following_ppo(samples: int = 2_500_000) -> Preset:
     """Characters with a free root that follow clips; docs/imitation.md has the table of what was tried.
 
-    Simulation is dear beside gradients of nets this small: many small steps over small segments.
+    Simulation is dear beside gradients of nets this small: many small steps over small segments. With a discount of .95
+    a motion is learnt sooner; one of .97 then teaches to recover, a second and more before a fall.
     """
     policy = PolicyConfig((256, 128), (256, 128), "elu", deviation=0.2)
     ppo = PPOConfig(
-        discount=0.97,
+        later_discount=0.97,
         epochs=5,
         minibatch=128,
         rate=1e-4,
-        target_kl=0.03,
+        target_kl=0.04,
         adapt="update",
         least_rate=1e-6,
         greatest_rate=1e-3,
         critic_rate=1e-3,
-        reward_scale=0.06,
     )
     return Preset(TrainConfig("ppo", samples, 0, 128, 16, policy, ppo=ppo), 10.0)
 

@@ -108,13 +108,20 @@ def train(
 
 
 def _check(cfg: TrainConfig) -> None:
-    shares = {"discount": cfg.ppo.discount, "trace": cfg.ppo.trace, "awr discount": cfg.awr.discount}
+    shares = {
+        "discount": cfg.ppo.discount,
+        "later_discount": cfg.ppo.later_discount,
+        "trace": cfg.ppo.trace,
+        "awr discount": cfg.awr.discount,
+    }
     for name, value in {"samples": cfg.samples, "count": cfg.count, "minibatch": cfg.ppo.minibatch}.items():
         if value < 1:
             raise BunrakuError(f"{name} = {value}: expected at least 1")
     for name, value in shares.items():
         if not 0 <= value <= 1:
             raise BunrakuError(f"{name} = {value}: expected 0 to 1")
+    if cfg.ppo.later_by <= cfg.ppo.later_from:
+        raise BunrakuError(f"later_by = {cfg.ppo.later_by}: expected more than later_from, {cfg.ppo.later_from}")
     if not 0 < cfg.awr.validation < 1:
         raise BunrakuError(f"validation = {cfg.awr.validation}: expected a share between 0 and 1")
     if cfg.policy.deviation <= 0:
