@@ -51,6 +51,31 @@ def test_an_output_is_new_then_unfinished_then_finished(tmp_path):
     assert again.result == {"loss": 1.5}
 
 
+def test_two_processes_do_not_work_in_one_output(tmp_path):
+    out = tmp_path / "out"
+    artifact.open_output(out, "thing", {"a": 1})
+    leftover = out / ".arrays.safetensors.12345678.tmp"
+    leftover.write_bytes(b"half")
+    holding = (
+        "import sys; from pathlib import Path; from bunraku.core import artifact\n"
+        "with artifact.alone(Path(sys.argv[1])):\n    print('here', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", holding, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "here\n"
+    for overwrite in (False, True):
+        with pytest.raises(BunrakuError, match="out: another process is working there; wait for it"):
+            artifact.open_output(out, "thing", {"a": 2}, overwrite=overwrite)
+    assert leftover.exists()
+    other.kill()
+    other.communicate()
+    assert artifact.open_output(out, "thing", {"a": 1}).state == "unfinished"
+    assert not leftover.exists()
+    with artifact.alone(out), artifact.alone(tmp_path):
+        pass
+
+
 def test_other_settings_are_refused_and_named_unless_overwritten(tmp_path):
     out = finished(tmp_path / "out", {"smooth": 1, "rig": "a.glb"})
     (out / "part.npy").write_bytes(b"x")

@@ -83,10 +83,11 @@ def improve(
     started, cpu = time.perf_counter(), time.process_time()
     aligned, said = _aligned(approximation, sequence, align, progress)
     engine, task = (Workers(workers), rig_task(OPENER, rig, columns)) if workers > 1 else (None, None)
-    found = improve_model(
-        moving, approximation, known, aligned, solving, cfg,
-        out=out / ROUNDS, source=rig_identity(rig), task=task, engine=engine, device=device, progress=progress,
-    )  # fmt: skip
+    with artifact.alone(out):
+        found = improve_model(
+            moving, approximation, known, aligned, solving, cfg,
+            out=out / ROUNDS, source=rig_identity(rig), task=task, engine=engine, device=device, progress=progress,
+        )  # fmt: skip
     result = {
         "path": str(out),
         **about(found),

@@ -84,12 +84,13 @@ def invert_many(
     for name, capture in shots.items():
         summary.keep(name, _finished(out / name, capture, common))
     left = {name: capture for name, capture in shots.items() if not summary.done(name)}
-    if left and model is None:
-        model = _shared_model(moving, rig, out, cfg, list(left.values()), device, workers, progress)
-    for outcome in _outcomes(left, told, out, model, workers, overwrite):
-        name = list(left)[outcome.key]
-        summary.add(name, outcome)
-        progress("shots", summary.settled, len(shots), f"{name}: {summary.rows[name]['state']}")
+    with artifact.alone(out):
+        if left and model is None:
+            model = _shared_model(moving, rig, out, cfg, list(left.values()), device, workers, progress)
+        for outcome in _outcomes(left, told, out, model, workers, overwrite):
+            name = list(left)[outcome.key]
+            summary.add(name, outcome)
+            progress("shots", summary.settled, len(shots), f"{name}: {summary.rows[name]['state']}")
     result = summary.result(model)
     artifact.finish_output(out, {}, {"shots": list(shots)}, result)
     return result

@@ -115,10 +115,11 @@ def invert_file(
     if output.result is not None:
         return dict(output.result)
     job = Job(opened, rig, cfg, out, model, encoder, controls, instructions, to, matching, device, stable)
-    take = job.take(sequence, true, progress)
-    save_take(out, take)
-    for part in (SAMPLED, FOLLOWED):  # the model made of samples stays, for other shots
-        shutil.rmtree(out / part, ignore_errors=True)
+    with artifact.alone(out):
+        take = job.take(sequence, true, progress)
+        save_take(out, take)
+        for part in (SAMPLED, FOLLOWED):  # the model made of samples stays, for other shots
+            shutil.rmtree(out / part, ignore_errors=True)
     return dict(take.metrics.values)
 
 

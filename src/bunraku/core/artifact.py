@@ -60,13 +60,15 @@ def open_output(
     only ever resumed and a result only ever repeated under equal settings.
 
     Raises:
-        BunrakuError: the path is a file, another kind of artifact, or was made with other settings and
-            `overwrite` is False.
+        BunrakuError: the path is a file, another kind of artifact, was made with other settings and `overwrite` is
+            False, or another process works in it (see `alone`).
     """
     wanted = json.loads(json.dumps(settings))
     if path.exists() and not path.is_dir():
         raise BunrakuError(f"{path}: is a file; an output is a folder")
-    _clear_leftovers(path)
+    if path.is_dir():
+        with alone(path):
+            _clear_leftovers(path)
     if path.is_dir() and any(path.iterdir()):
         if not (path / MANIFEST).is_file():
             raise BunrakuError(f"{path}: holds other files and no {MANIFEST}; choose another --out")
@@ -93,11 +95,39 @@ def open_output(
     return Output(path, "new", None)
 
 
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Work in an existing output folder that no other process may work in meanwhile: two would ruin each other's.
+
+    The claim ends with the process, however it ends. Where a system or a disk knows no locks nothing is checked.
+
+    Raises:
+        BunrakuError: another one does.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BunrakuError(
+                f"{path}: another process is working there; wait for it or choose another --out"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(folder)
+
+
 def _clear_leftovers(path: Path) -> None:
     """Remove temporary files that a killed run left at the top of its output."""
-    if path.is_dir():
-        for leftover in path.glob(_temporary_name("*", "?" * 8)):
-            leftover.unlink(missing_ok=True)
+    for leftover in path.glob(_temporary_name("*", "?" * 8)):
+        leftover.unlink(missing_ok=True)
 
 
 def _temporary_name(name: str, unique: str) -> str:

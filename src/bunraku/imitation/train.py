@@ -98,7 +98,7 @@ def train(
     if opened.state == "finished" and not (out / CHECKPOINT).is_file():
         raise BunrakuError(f"{out / CHECKPOINT}: is missing; without it the run cannot be continued")
     # What is not a number is found and named where rewards, observations and losses are looked at.
-    with one_thread(), np.errstate(over="ignore", invalid="ignore"):
+    with artifact.alone(out), one_thread(), np.errstate(over="ignore", invalid="ignore"):
         training = _Training(environment, cfg, out, tensorboard)
         training.resume()
         with training.assisted(threads):

@@ -167,7 +167,8 @@ def _sampled(
         return replace(Sampled(**output.result), path=str(out))
     began = time.perf_counter()
     running = engine if engine is not None else InProcess(evaluator(rig))
-    evaluated = _Keeper(plan, done, progress).run(running, task)
+    with artifact.alone(out):
+        evaluated = _Keeper(plan, done, progress).run(running, task)
     seconds = time.perf_counter() - began
     sizes = sum(file.stat().st_size for file in out.iterdir() if file.name != artifact.MANIFEST)
     rate = evaluated / seconds if seconds > 0 else 0.0
