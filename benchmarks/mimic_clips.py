@@ -39,7 +39,7 @@ JUDGED = (
     *("root_error_m", "saturated", "beyond_limit", "diverged", "times"),
 )
 
-NONE = {"normalized_return": 0.0, "full_episodes": 0.0}
+NOT_EXAMINED = {"normalized_return": 0.0, "full_episodes": 0.0}
 
 LAST = ("saturated", "beyond_limit", "diverged", "load", "threads", "code")
 
@@ -75,7 +75,7 @@ def widened(clip: str, seed: int, asked: argparse.Namespace) -> None:
     write_json(kept, points)
 
 
-def _examined(folder: Path) -> dict[str, float]:
+def _examined(folder: Path) -> dict[str, Any]:
     """What the last policy of a training gets in 256 episodes of another seed."""
     from bunraku.imitation.clip_evaluate import evaluate_clip
     from bunraku.imitation.evaluate import EvaluateConfig
@@ -90,7 +90,7 @@ def _over(clip: str, points: list[dict[str, Any]], asked: argparse.Namespace) ->
     if not points:
         return False
     last = points[-1]
-    judged = last.get("wide", NONE) if asked.strictly else last
+    judged = last.get("wide", NOT_EXAMINED) if asked.strictly else last
     good = judged["normalized_return"] >= asked.until and judged["full_episodes"] == 1.0
     if asked.until_paper:
         good = good or judged["normalized_return"] >= _goal(clip)[1]
@@ -112,7 +112,7 @@ def rows(work: Path) -> Iterable[dict[str, Any]]:
         million, goal = _goal(clip)
         best = max(points, key=lambda point: point["normalized_return"])
         reached = next((point for point in points if point["normalized_return"] >= goal), None)
-        strictly = next((point for point in points if point.get("wide", NONE)["normalized_return"] >= goal), None)
+        strictly = next((point for point in points if point.get("wide", NOT_EXAMINED)["normalized_return"] >= goal), None)
         yield {
             "clip": clip,
             "seed": int(seed),
