@@ -39,7 +39,7 @@ JUDGED = (
     *("root_error_m", "saturated", "beyond_limit", "diverged", "times"),
 )
 
-NOT_EXAMINED = {"normalized_return": 0.0, "full_episodes": 0.0}
+UNEXAMINED = {"normalized_return": 0.0, "full_episodes": 0.0}
 
 LAST = ("saturated", "beyond_limit", "diverged", "load", "threads", "code")
 
@@ -90,7 +90,7 @@ def _over(clip: str, points: list[dict[str, Any]], asked: argparse.Namespace) ->
     if not points:
         return False
     last = points[-1]
-    judged = last.get("wide", NOT_EXAMINED) if asked.strictly else last
+    judged = last.get("wide", UNEXAMINED) if asked.strictly else last
     good = judged["normalized_return"] >= asked.until and judged["full_episodes"] == 1.0
     if asked.until_paper:
         good = good or judged["normalized_return"] >= _goal(clip)[1]
@@ -112,7 +112,7 @@ def rows(work: Path) -> Iterable[dict[str, Any]]:
         million, goal = _goal(clip)
         best = max(points, key=lambda point: point["normalized_return"])
         reached = next((point for point in points if point["normalized_return"] >= goal), None)
-        strictly = next((point for point in points if point.get("wide", NOT_EXAMINED)["normalized_return"] >= goal), None)
+        strictly = next((point for point in points if point.get("wide", UNEXAMINED)["normalized_return"] >= goal), None)
         yield {
             "clip": clip,
             "seed": int(seed),
