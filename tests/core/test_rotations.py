@@ -200,3 +200,11 @@ def test_batches_of_any_shape_and_float32_stay_what_they_are():
     tensor = torch.as_tensor(r)
     assert rot.left_jacobian(tensor).dtype == torch.float32
     np.testing.assert_allclose(rot.left_jacobian(tensor).numpy(), rot.left_jacobian(r), atol=1e-5)
+
+
+def test_quaternions_made_continuous_are_the_same_rotations_without_a_change_of_sign():
+    rng = np.random.default_rng(5)
+    smooth = rot.quat_from_rotvec(np.linspace(0.0, 9.0, 40)[:, None, None] * rng.normal(size=(1, 3, 3)))
+    jumping = smooth * rng.choice([-1.0, 1.0], size=(40, 3, 1))
+    mended = rot.continuous_quats(jumping)
+    np.testing.assert_allclose(mended, smooth * np.sign(jumping[0, :, :1] * smooth[0, :, :1]), atol=1e-15)

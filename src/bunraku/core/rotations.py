@@ -19,7 +19,8 @@ _SMALL = 1e-8  # below this squared angle the series are exact to double precisi
 
 
 def _xp(array: Any) -> Any:
-    return array_api_compat.array_namespace(array)
+    # numpy itself speaks the array API; asking costs more than a multiplication of small batches.
+    return np if type(array) is np.ndarray else array_api_compat.array_namespace(array)
 
 
 def _sinc_half(angle2: Array) -> Array:
@@ -222,3 +223,11 @@ def unwrap_rotvecs(r: Float[np.ndarray, "frames *batch 3"]) -> np.ndarray:
     for frame in range(1, len(out)):
         out[frame] = nearest_branch(out[frame], out[frame - 1])
     return out
+
+
+def continuous_quats(q: Float[np.ndarray, "frames *batch 4"]) -> np.ndarray:
+    """The same rotations over frames (axis 0) without jumps to the quaternion of opposite sign, so that they blend."""
+    q = q.copy()
+    flips = np.where((q[1:] * q[:-1]).sum(axis=-1) < 0, -1.0, 1.0)
+    q[1:] *= np.cumprod(flips, axis=0)[..., None]
+    return q

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from bunraku.core.rotations import quat_from_rotvec, quat_multiply, quat_rotate
+from bunraku.core.rotations import matrix_from_quat, quat_from_matrix, skew
 
 _KINDS = mujoco.mjtJoint
 _FREE, _BALL, _SLIDE, _HINGE = (
@@ -85,20 +85,10 @@ class Siblings:
     bodies: Int[np.ndarray, "siblings"]
     parents: Int[np.ndarray, "siblings"]
     pos: Float[np.ndarray, "siblings 3"]
-    quat: Float[np.ndarray, "siblings 4"] | None
+    turn: Float[np.ndarray, "siblings 3 3"] | None
     """None: no rotation between parent and body at rest."""
-    q: Int[np.ndarray, "jointed numbers"]
-    """Where in qpos their joint is."""
-    axes: Float[np.ndarray, "jointed 3"]
-    zero: Float[np.ndarray, "jointed"]
-
-    def turns(self, qpos: Float[np.ndarray, "count nq"]) -> Float[np.ndarray, "count siblings 4"]:
-        """What hinges or balls add to the rotations."""
-        if self.kind == _BALL:
-            quat = qpos[:, self.q]
-            return quat / np.sqrt((quat**2).sum(axis=-1, keepdims=True))
-        half = (qpos[:, self.q[:, 0]] - self.zero) / 2
-        return np.concatenate([np.cos(half)[..., None], np.sin(half)[..., None] * self.axes], axis=-1)
+    rotations: Int[np.ndarray, "jointed"]
+    """Which of the anatomy's rotations their joint is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +102,10 @@ class Anatomy:
     rotations: tuple[str, ...]
     hinge_q: Int[np.ndarray, "hinges"]
     hinge_v: Int[np.ndarray, "hinges"]
+    hinge_zero: Float[np.ndarray, "hinges"]
+    """Angles [rad] at which bodies are where the file puts them."""
+    hinge_across: Float[np.ndarray, "hinges 3 3"]
+    """[u]× of the axes u."""
     quat_q: Int[np.ndarray, "quats 4"]
     quat_v: Int[np.ndarray, "quats 3"]
     linear_q: Int[np.ndarray, "linears"]
@@ -145,13 +139,15 @@ def anatomy(model: mujoco.MjModel) -> Anatomy:
         rotations=tuple(j.name for j in [*hinges, *quats]),
         hinge_q=np.array([j.q for j in hinges], np.int64),
         hinge_v=np.array([j.v for j in hinges], np.int64),
+        hinge_zero=np.array([j.zero for j in hinges]),
+        hinge_across=skew(np.array([j.axis for j in hinges]).reshape(-1, 3)),
         quat_q=np.array(quat_q, np.int64).reshape(-1, 1) + np.arange(4),
         quat_v=np.array(quat_v, np.int64).reshape(-1, 1) + np.arange(3),
         linear_q=np.array([q for q, _ in linear], np.int64),
         linear_v=np.array([v for _, v in linear], np.int64),
         turning=(*hinges, *quats),
         bodies=bodies,
-        siblings=_siblings(bodies),
+        siblings=_siblings(bodies, [j.name for j in [*hinges, *quats]]),
         mass=np.array(model.body_mass),
         centre=np.array(model.body_ipos),
         effector_bodies=effector_bodies,
@@ -182,13 +178,13 @@ def _body(model: mujoco.MjModel, i: int, joints: list[Joint]) -> Body:
     return Body(model.body(i).name, parent, pos, quat, own)
 
 
-def _siblings(bodies: tuple[Body, ...]) -> tuple[Siblings, ...]:
+def _siblings(bodies: tuple[Body, ...], rotations: list[str]) -> tuple[Siblings, ...]:
     depth = [0] * len(bodies)
     groups: dict[tuple[int, int], list[int]] = {}
     for i, body in enumerate(bodies[1:], start=1):
         depth[i] = depth[body.parent] + 1
         groups.setdefault((depth[i], _kind(body)), []).append(i)
-    return tuple(_group(kind, places, bodies) for (_, kind), places in sorted(groups.items()))
+    return tuple(_group(kind, places, bodies, rotations) for (_, kind), places in sorted(groups.items()))
 
 
 def _kind(body: Body) -> int:
@@ -199,7 +195,7 @@ def _kind(body: Body) -> int:
     return joint.kind if simple else _OTHER
 
 
-def _group(kind: int, places: list[int], bodies: tuple[Body, ...]) -> Siblings:
+def _group(kind: int, places: list[int], bodies: tuple[Body, ...], rotations: list[str]) -> Siblings:
     quat = np.array([bodies[i].quat for i in places])
     joints = [bodies[i].joints[0] for i in places if kind in (_BALL, _HINGE)]
     return Siblings(
@@ -207,10 +203,8 @@ def _group(kind: int, places: list[int], bodies: tuple[Body, ...]) -> Siblings:
         bodies=np.array(places, np.int64),
         parents=np.array([bodies[i].parent for i in places], np.int64),
         pos=np.array([bodies[i].pos for i in places]),
-        quat=None if (quat == [1.0, 0.0, 0.0, 0.0]).all() else quat,
-        q=np.array([j.q for j in joints], np.int64)[:, None] + np.arange(4 if kind == _BALL else 1),
-        axes=np.array([j.axis for j in joints]).reshape(-1, 3),
-        zero=np.array([j.zero for j in joints]),
+        turn=None if (quat == [1.0, 0.0, 0.0, 0.0]).all() else matrix_from_quat(quat),
+        rotations=np.array([rotations.index(j.name) for j in joints], np.int64),
     )
 
 
@@ -223,49 +217,66 @@ def _effectors(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
     return last, np.array(model.body_ipos[last])
 
 
-def body_poses_w(
-    body: Anatomy, qpos: Float[np.ndarray, "count nq"]
-) -> tuple[Float[np.ndarray, "count bodies 3"], Float[np.ndarray, "count bodies 4"]]:
-    """World positions [m] and rotations (wxyz) of all bodies: MuJoCo's forward kinematics, for a batch.
+def joint_turns(body: Anatomy, qpos: Float[np.ndarray, "count nq"]) -> Float[np.ndarray, "count rotations 3 3"]:
+    """What every hinge and quaternion turns by, as matrices."""
+    turns = np.empty((len(qpos), len(body.rotations), 3, 3))
+    hinges = len(body.hinge_q)
+    # R = I + sin a [u]× + (1 − cos a) [u]×² (Rodrigues)
+    angle = (qpos[:, body.hinge_q] - body.hinge_zero)[..., None, None]
+    turns[:, :hinges] = np.eye(3) + np.sin(angle) * body.hinge_across
+    turns[:, :hinges] += (1 - np.cos(angle)) * (body.hinge_across @ body.hinge_across)
+    quat = qpos[:, body.quat_q]
+    turns[:, hinges:] = matrix_from_quat(quat / np.sqrt((quat**2).sum(axis=-1, keepdims=True)))
+    return turns
+
+
+def body_frames_w(
+    body: Anatomy, qpos: Float[np.ndarray, "count nq"], turns: Float[np.ndarray, "count rotations 3 3"]
+) -> tuple[Float[np.ndarray, "count bodies 3"], Float[np.ndarray, "count bodies 3 3"]]:
+    """World positions [m] and rotations of all bodies, given what the joints turn by: MuJoCo's forward kinematics, for
+    a batch.
 
     Within a body the joints act one after the other, each about its anchor.
     """
     count, bodies = len(qpos), len(body.bodies)
-    pos, quat = np.zeros((count, bodies, 3)), np.zeros((count, bodies, 4))
-    quat[:, 0, 0] = 1.0
+    pos, turn = np.zeros((count, bodies, 3)), np.empty((count, bodies, 3, 3))
+    turn[:, 0] = np.eye(3)
     for siblings in body.siblings:
-        carried = quat[:, siblings.parents]
-        pos[:, siblings.bodies] = pos[:, siblings.parents] + quat_rotate(carried, siblings.pos[None])
-        if siblings.quat is not None:
-            carried = quat_multiply(carried, np.broadcast_to(siblings.quat, carried.shape))
+        carried = turn[:, siblings.parents]
+        pos[:, siblings.bodies] = pos[:, siblings.parents] + np.einsum("nbij,bj->nbi", carried, siblings.pos)
+        if siblings.turn is not None:
+            carried = carried @ siblings.turn
         if siblings.kind in (_BALL, _HINGE):
-            carried = quat_multiply(carried, siblings.turns(qpos))
-        quat[:, siblings.bodies] = carried
+            carried = carried @ turns[:, siblings.rotations]
+        turn[:, siblings.bodies] = carried
         for i in siblings.bodies if siblings.kind == _OTHER else ():
-            p, r = pos[:, i], quat[:, i]
+            p, r = pos[:, i], turn[:, i]
             for joint in body.bodies[i].joints:
-                p, r = _moved(joint, qpos, p, r)
-            pos[:, i], quat[:, i] = p, r
-    return pos, quat
+                own = turns[:, body.rotations.index(joint.name)] if joint.kind != _SLIDE else None
+                p, r = _moved(joint, qpos, own, p, r)
+            pos[:, i], turn[:, i] = p, r
+    return pos, turn
 
 
-def _moved(joint: Joint, qpos: np.ndarray, p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A body's pose after one of its joints."""
+def body_poses_w(
+    body: Anatomy, qpos: Float[np.ndarray, "count nq"]
+) -> tuple[Float[np.ndarray, "count bodies 3"], Float[np.ndarray, "count bodies 4"]]:
+    """The same with rotations as quaternions (wxyz, w ≥ 0)."""
+    pos, turn = body_frames_w(body, qpos, joint_turns(body, qpos))
+    return pos, quat_from_matrix(turn)
+
+
+def _moved(
+    joint: Joint, qpos: np.ndarray, turn: np.ndarray | None, p: np.ndarray, r: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A body's place after one of its joints, which turns by `turn`, or slides."""
+    if turn is None:
+        return p + (r @ joint.axis) * (qpos[:, joint.q, None] - joint.zero), r
     if joint.kind == _FREE:
-        return qpos[:, joint.q : joint.q + 3], _unit(qpos[:, joint.q + 3 : joint.q + 7])
-    if joint.kind == _SLIDE:
-        return p + quat_rotate(r, joint.axis) * (qpos[:, joint.q, None] - joint.zero), r
-    anchor = p + quat_rotate(r, joint.anchor)
-    if joint.kind == _BALL:
-        turn = _unit(qpos[:, joint.q : joint.q + 4])
-    else:
-        turn = quat_from_rotvec(joint.axis * (qpos[:, joint.q, None] - joint.zero))
-    r = quat_multiply(r, turn)
-    return anchor - quat_rotate(r, joint.anchor), r
-
-
-def _unit(quat: np.ndarray) -> np.ndarray:
-    return quat / np.linalg.norm(quat, axis=-1, keepdims=True)
+        return qpos[:, joint.q : joint.q + 3], turn
+    anchor = p + r @ joint.anchor
+    r = r @ turn
+    return anchor - r @ joint.anchor, r
 
 
 def points_w(

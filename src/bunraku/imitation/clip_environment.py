@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -46,8 +48,8 @@ class ClipConfig:
     """End an episode where the root is further from the clip's [m]; 0: never."""
     stray_rad: float = 1.2
     """End an episode where the weighted root mean square of all rotations' errors is larger; 0: never."""
-    lead: float = 2.0
-    """The servos' targets are the clip's pose so many control steps ahead: their dampers lag behind by as much."""
+    lead: float = 3.0
+    """The servos' targets are the clip's pose so many control steps ahead: their dampers lag behind by kd/kp = .1 s."""
     action: Literal["residual", "absolute"] = "residual"
     """What actions are added to: the clip's pose, or the character's rest."""
     observation: Literal["following", "deepmimic"] = "following"
@@ -101,6 +103,8 @@ class ClipEnvironment:
         self._steps, self._cycle = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._begun_s, self._origin_w = np.zeros(count), np.zeros((count, 2))
         self._controls = np.zeros((count, self.built.model.nu))
+        self._background = ThreadPoolExecutor(1) if cfg.simulation.threads > 1 else None
+        self._underway: Future[np.ndarray] | np.ndarray | None = None
         self._seconds = {"physics": 0.0, "observation_reward": 0.0}
 
     @property
@@ -148,16 +152,25 @@ class ClipEnvironment:
         self.simulation.let_go()
         everywhere = np.ones(self.count, bool)
         self._begin(everywhere)
-        return self._observation(everywhere, self._following(everywhere))
+        return self._observation(everywhere, self._standing(everywhere))
 
     def begin(self, begun_s: Float[np.ndarray, "count"]) -> Float32[np.ndarray, "count observation"]:
         """Start new episodes everywhere at given moments of the clip, for evaluation."""
         everywhere = np.ones(self.count, bool)
         self._place(everywhere, np.asarray(begun_s, np.float64))
-        return self._observation(everywhere, self._following(everywhere))
+        return self._observation(everywhere, self._standing(everywhere))
 
     def step(self, actions: Float[np.ndarray, "count action"]) -> Step:
         """One control step under actions, in units of the character's `action_scale`.
+
+        Raises:
+            BunrakuError: actions are not finite.
+        """
+        self.launch(actions)
+        return self.conclude()
+
+    def launch(self, actions: Float[np.ndarray, "count action"]) -> None:
+        """Begin with a control step; with several threads it goes on by itself until `conclude`.
 
         Raises:
             BunrakuError: actions are not finite.
@@ -166,14 +179,22 @@ class ClipEnvironment:
             raise BunrakuError("actions are not finite: the policy has diverged")
         started = time.perf_counter()
         control = self._controls = self._control(np.asarray(actions, np.float64))
-        prepared = time.perf_counter()
-        diverged = self.simulation.advance(control)
-        simulated = time.perf_counter()
+        self._seconds["observation_reward"] += time.perf_counter() - started
+        self._underway = control
+        if self._background is not None:
+            self._underway = self._background.submit(copy_context().run, self.simulation.advance, control)
+
+    def conclude(self) -> Step:
+        """Wait for the control step that was begun, and judge it."""
+        started, underway = time.perf_counter(), self._underway
+        assert underway is not None, "nothing was launched"
+        diverged = underway.result() if isinstance(underway, Future) else self.simulation.advance(underway)
+        self._underway, simulated = None, time.perf_counter()
         self._steps += 1
         self._follow_cycles()
         result = self._judge(diverged)
-        self._seconds["physics"] += simulated - prepared
-        self._seconds["observation_reward"] += time.perf_counter() - simulated + prepared - started
+        self._seconds["physics"] += simulated - started
+        self._seconds["observation_reward"] += time.perf_counter() - simulated
         return result
 
     def _control(self, actions: np.ndarray) -> np.ndarray:
@@ -197,7 +218,7 @@ class ClipEnvironment:
         everywhere = np.ones(self.count, bool)
         following = self._following(everywhere)
         reward = self._reward(following)
-        terminated = diverged | touching(self.touch, following.poses_w[0], following.turns_w)
+        terminated = diverged | touching(self.touch, *following.frames_w)
         terminated |= strayed(following, self.cfg.stray_m, self.cfg.stray_rad)
         truncated = timed_out(self._steps, self.episode_steps) & ~terminated
         if not self.table.loops:
@@ -213,7 +234,7 @@ class ClipEnvironment:
             self._phases = self._phases.after(self._begun_s[ended], terminated[ended], self.times_s[ended])
             self._begin(ended)
             observation = final.copy()
-            observation[ended] = self._observation(ended, self._following(ended))
+            observation[ended] = self._observation(ended, self._standing(ended))
         return Step(observation, total, terminated, truncated, final, terms)
 
     def _begin(self, which: Bool[np.ndarray, "count"]) -> None:
@@ -234,14 +255,19 @@ class ClipEnvironment:
         beyond = self.table.cycle(times_s) - self._cycle[which]
         return self.table.at(times_s, self._origin_w[which] + beyond[:, None] * self.table.travel)
 
-    def _following(self, which: Bool[np.ndarray, "count"]) -> Following:
+    def _following(self, which: Bool[np.ndarray, "count"], *, on_clip: bool = False) -> Following:
         return Following(
             self.built.anatomy,
             self._weights,
             self.simulation.qpos[which],
             self.simulation.qvel[which],
             self._moment(which, self.times_s[which]),
+            on_clip,
         )
+
+    def _standing(self, which: Bool[np.ndarray, "count"]) -> Following:
+        """Characters whose episodes have just begun, where the clip has them: nothing of them need be computed."""
+        return self._following(which, on_clip=True)
 
     def _observation(
         self, which: Bool[np.ndarray, "count"], following: Following
@@ -297,8 +323,11 @@ class ClipEnvironment:
         self._begun_s, self._origin_w = np.array(snapshot["begun_s"]), np.array(snapshot["origin_w"])
         self._phases = Phases(self.cfg.phases, self.table.duration_s, self.table.loops, np.array(snapshot["failures"]))
         self._generator = unpacked(snapshot["generator"])
-        everywhere = np.ones(self.count, bool)
-        return self._observation(everywhere, self._following(everywhere))
+        everywhere, begun = np.ones(self.count, bool), self._steps == 0
+        observation = self._observation(everywhere, self._following(everywhere))
+        if begun.any():
+            observation[begun] = self._observation(begun, self._standing(begun))
+        return observation
 
     def timers(self) -> Mapping[str, float]:
         """Wall seconds spent so far."""
@@ -306,4 +335,6 @@ class ClipEnvironment:
 
     def close(self) -> None:
         """End the threads of the physics."""
+        if self._background is not None:
+            self._background.shutdown()
         self.simulation.close()

@@ -11,13 +11,11 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from bunraku.core.rotations import (
-    matrix_from_quat,
-    quat_conjugate,
     quat_from_rotvec,
     quat_multiply,
-    rotvec_from_quat,
+    rotvec_from_matrix,
 )
-from bunraku.imitation.anatomy import Anatomy, body_poses_w, points_w
+from bunraku.imitation.anatomy import Anatomy, body_frames_w, joint_turns, points_w
 from bunraku.imitation.following import Following
 from bunraku.imitation.landmarks import to_heading
 from bunraku.imitation.observations import phase
@@ -36,12 +34,12 @@ def layout(body: Anatomy) -> tuple[Slot, ...]:
 
 def observe(following: Following, share: Float[np.ndarray, "count"]) -> Float32[np.ndarray, "count observation"]:
     """The observation of every character, as `layout` describes it."""
-    body, pos_w = following.body, following.poses_w[0]
+    body, (pos_w, turns_w) = following.body, following.frames_w
     count, places = len(pos_w), np.arange(1, len(body.bodies))
     heading = following.landmarks.heading[:, None]
-    centres_w = points_w(pos_w, following.turns_w, places, body.centre[1:])
+    centres_w = points_w(pos_w, turns_w, places, body.centre[1:])
     velocity_w, spin_w = body_velocities_w(body, following.qpos, following.qvel)
-    rotation = following.turns_w[:, 1:]
+    rotation = turns_w[:, 1:]
     relative = centres_w - pos_w[:, 1:2]
     blocks = [
         to_heading(heading, relative),
@@ -60,11 +58,11 @@ def body_velocities_w(
 
     By a central difference over 20 µs along the joints' velocities.
     """
-    ends = [body_poses_w(body, _moved(body, qpos, side * _STEP_S * qvel)) for side in (-1.0, 1.0)]
-    places = np.arange(len(body.bodies))
-    before, after = (points_w(pos, matrix_from_quat(quat), places, body.centre) for pos, quat in ends)
-    turn = quat_multiply(ends[1][1], quat_conjugate(ends[0][1]))
-    return (after - before) / (2 * _STEP_S), rotvec_from_quat(turn) / (2 * _STEP_S)
+    moved = [_moved(body, qpos, side * _STEP_S * qvel) for side in (-1.0, 1.0)]
+    ends = [body_frames_w(body, each, joint_turns(body, each)) for each in moved]
+    before, after = (points_w(*end, np.arange(len(body.bodies)), body.centre) for end in ends)
+    turn = ends[1][1] @ np.swapaxes(ends[0][1], -1, -2)
+    return (after - before) / (2 * _STEP_S), rotvec_from_matrix(turn) / (2 * _STEP_S)
 
 
 def _moved(body: Anatomy, qpos: np.ndarray, along: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from bunraku.core.rotations import matrix_from_quat, quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
-from bunraku.imitation.anatomy import Anatomy, body_poses_w
+from bunraku.core.rotations import quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
+from bunraku.imitation.anatomy import Anatomy, body_frames_w, joint_turns
 from bunraku.imitation.landmarks import Landmarks, landmarks_of
 from bunraku.imitation.motion_table import Moment
 
@@ -25,20 +25,23 @@ class Following:
     qvel: Float[np.ndarray, "count nv"]
     moment: Moment
 
-    @cached_property
-    def poses_w(self) -> tuple[Float[np.ndarray, "count bodies 3"], Float[np.ndarray, "count bodies 4"]]:
-        """Positions and rotations of all bodies."""
-        return body_poses_w(self.body, self.qpos)
+    on_clip: bool = False
+    """They stand exactly where the clip has them, as at the start of an episode."""
 
     @cached_property
-    def turns_w(self) -> Float[np.ndarray, "count bodies 3 3"]:
-        """Rotations of all bodies as matrices."""
-        return matrix_from_quat(self.poses_w[1])
+    def turns(self) -> Float[np.ndarray, "count rotations 3 3"]:
+        """What the joints turn by, the root's free joint among them."""
+        return joint_turns(self.body, self.qpos)
+
+    @cached_property
+    def frames_w(self) -> tuple[Float[np.ndarray, "count bodies 3"], Float[np.ndarray, "count bodies 3 3"]]:
+        """Positions and rotations of all bodies."""
+        return body_frames_w(self.body, self.qpos, self.turns)
 
     @cached_property
     def landmarks(self) -> Landmarks:
         """Of the simulated character."""
-        return landmarks_of(self.body, self.poses_w[0], self.turns_w)
+        return self.moment.landmarks if self.on_clip else landmarks_of(self.body, *self.frames_w)
 
     @cached_property
     def hinge_errors(self) -> Float[np.ndarray, "count hinges"]:

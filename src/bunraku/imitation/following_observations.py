@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from bunraku.core.rotations import (
-    matrix_from_quat,
     quat_conjugate,
     quat_multiply,
     quat_rotate,
@@ -53,7 +52,8 @@ def observe(
 def own_root(following: Following) -> list[Float[np.ndarray, "count _"]]:
     """Height, rotation without heading, and both velocities, in the heading frame."""
     heading, quat = following.landmarks.heading, following.qpos[:, 3:7]
-    rotation = following.turns_w[:, 1]
+    # The root's is the first of the quaternions, which come after the hinges.
+    rotation = following.turns[:, len(following.body.hinge_q)]
     spin_w = quat_rotate(quat, following.qvel[:, 3:6])
     columns = [to_heading(heading, rotation[:, :, i]) for i in (0, 1)]
     velocities = [to_heading(heading, following.qvel[:, :3]), to_heading(heading, spin_w)]
@@ -63,7 +63,7 @@ def own_root(following: Following) -> list[Float[np.ndarray, "count _"]]:
 def own_joints(following: Following) -> list[Float[np.ndarray, "count _"]]:
     """Angles of hinges, rotations of balls, and how fast they turn."""
     body, qpos, qvel = following.body, following.qpos, following.qvel
-    sixd = sixd_from_matrix(matrix_from_quat(qpos[:, body.quat_q[1:]]))
+    sixd = sixd_from_matrix(following.turns[:, len(body.hinge_q) + 1 :])
     spins = [qvel[:, body.hinge_v], qvel[:, body.quat_v[1:].ravel()]]
     return [qpos[:, body.hinge_q], sixd.reshape(len(qpos), -1), *spins]
 

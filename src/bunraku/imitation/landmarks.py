@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from bunraku.core.rotations import matrix_from_quat
-from bunraku.imitation.anatomy import Anatomy, body_poses_w, centre_of_mass_w, points_w
+from bunraku.imitation.anatomy import Anatomy, body_frames_w, centre_of_mass_w, joint_turns, points_w
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +39,7 @@ class Landmarks:
 
 def landmarks(body: Anatomy, qpos: Float[np.ndarray, "count nq"]) -> Landmarks:
     """The landmarks of poses."""
-    pos_w, quat_w = body_poses_w(body, qpos)
-    return landmarks_of(body, pos_w, matrix_from_quat(quat_w))
+    return landmarks_of(body, *body_frames_w(body, qpos, joint_turns(body, qpos)))
 
 
 def landmarks_of(
@@ -68,4 +66,7 @@ def to_heading(
     """World vectors in the heading frame, which is the world's turned about z."""
     c, s = heading[..., 0], heading[..., 1]
     x, y = vectors[..., 0], vectors[..., 1]
-    return np.stack([c * x + s * y, c * y - s * x, np.broadcast_to(vectors[..., 2], np.shape(c * x))], axis=-1)
+    forward = c * x + s * y
+    turned = np.empty((*forward.shape, 3), forward.dtype)
+    turned[..., 0], turned[..., 1], turned[..., 2] = forward, c * y - s * x, vectors[..., 2]
+    return turned

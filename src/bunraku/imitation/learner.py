@@ -100,6 +100,8 @@ class TrainConfig:
     awr: AWRConfig = field(default_factory=AWRConfig)
     mirror: bool = False
     """Let the policy and its critic treat mirror images alike, where a character and its task are their own."""
+    shifts: int = 1
+    """Groups of characters that take turns: with several threads one is simulated while another is looked at."""
 
 
 @runtime_checkable

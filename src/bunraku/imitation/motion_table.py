@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from bunraku.core.clip import Clip
 from bunraku.core.errors import BunrakuError
+from bunraku.core.rotations import continuous_quats
 from bunraku.imitation.anatomy import Anatomy
 from bunraku.imitation.character import Built
 from bunraku.imitation.landmarks import Landmarks, landmarks
@@ -136,7 +137,5 @@ def _blended(reference: ClipReference, times_s: np.ndarray) -> np.ndarray:
 def _one_sign(body: Anatomy, qpos: np.ndarray) -> np.ndarray:
     """Quaternions without jumps to the opposite sign, so that rows can be blended."""
     qpos = qpos.copy()
-    for q in body.quat_q:
-        flips = np.cumprod(np.where((qpos[1:, q] * qpos[:-1, q]).sum(axis=1) < 0, -1.0, 1.0))
-        qpos[1:, q] *= flips[:, None]
+    qpos[:, body.quat_q] = continuous_quats(qpos[:, body.quat_q])
     return qpos

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bunraku.core.clip import Clip, clip
-from bunraku.core.rotations import quat_conjugate, quat_multiply
+from bunraku.core.rotations import continuous_quats, quat_conjugate, quat_multiply
 from bunraku.core.skeleton import skeleton
 from bunraku.imitation.anatomy import body_poses_w
 from bunraku.imitation.character import Built
@@ -88,6 +88,7 @@ def _recorded(act: Controller, environment: Simulated, observation: np.ndarray, 
 def _motion(built: Built, qpos: np.ndarray, control_hz: float, fell: bool) -> Motion:
     body, times_s = built.anatomy, np.arange(len(qpos)) / control_hz
     pos, quat = body_poses_w(body, qpos)
+    quat = continuous_quats(quat)
     names = tuple(each.name or f"body {i}" for i, each in enumerate(body.bodies))
     parents = np.array([each.parent for each in body.bodies])
     local = quat_multiply(quat_conjugate(quat[:, parents[1:]]), quat[:, 1:])

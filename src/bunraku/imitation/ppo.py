@@ -165,8 +165,7 @@ class PPO:
         flat = segment.observations.reshape(-1, segment.observations.shape[-1])
         actions = segment.actions.reshape(len(flat), -1)
         # The policy that acted saw through the normaliser as it was then.
-        old_mean, old_log_deviation = actor.mean(actor.look(flat)), actor.log_deviation.copy()
-        old_log_density = log_density(old_mean, old_log_deviation, actions)
+        seen = actor.look(flat)
         actor.learn_to_look(segment.observations)
         observations = actor.look(flat)
         values = self.critic(observations)[:, 0].astype(np.float64).reshape(segment.rewards.shape)
@@ -184,9 +183,9 @@ class PPO:
         # Neither net's steps depend on the other's.
         if self.assistant is not None:
             self.assistant.ask(lesson | self.critic_optimiser.state("critic"))
-        losses = self._learn_policy(
-            observations, actions, advantage, (old_mean, old_log_deviation, old_log_density), orders
-        )
+        old_mean, old_log_deviation = actor.mean(seen), actor.log_deviation.copy()
+        old = (old_mean, old_log_deviation, log_density(old_mean, old_log_deviation, actions))
+        losses = self._learn_policy(observations, actions, advantage, old, orders)
         value_losses = self._learn_values(lesson)
         check_loss(losses[:, 0].sum() + value_losses.sum())
         kl = float(losses[-len(losses) // cfg.epochs :, 1].mean())

@@ -83,7 +83,7 @@ def following_ppo(samples: int = 2_500_000) -> Preset:
         greatest_rate=1e-3,
         critic_rate=1e-3,
     )
-    return Preset(TrainConfig("ppo", samples, 0, 128, 16, policy, ppo=ppo), 10.0)
+    return Preset(TrainConfig("ppo", samples, 0, 128, 16, policy, ppo=ppo, shifts=2), 10.0)
 
 
 def preset(character: str, algorithm: Literal["ppo", "awr"]) -> Preset:

@@ -88,3 +88,16 @@ class Environment(Protocol):
     def timers(self) -> Mapping[str, float]:
         """Wall seconds so far, under "physics" and "observation_reward"."""
         ...
+
+
+@runtime_checkable
+class Launching(Protocol):
+    """An environment whose control step is begun and concluded, with time for something else between."""
+
+    def launch(self, actions: Float[np.ndarray, "count action"]) -> None:
+        """Begin with a control step of all characters."""
+        ...
+
+    def conclude(self) -> Step:
+        """Wait for what it led to."""
+        ...

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from bunraku.core.errors import BunrakuError
 from bunraku.imitation.protocol import Environment, Step
+from bunraku.imitation.shifts import Shifts
 
 Act = Callable[[Float32[np.ndarray, "count observation"]], Float32[np.ndarray, "count action"]]
 
@@ -39,30 +40,38 @@ class Segment:
 
 
 def collect(
-    environment: Environment, observation: Float32[np.ndarray, "count observation"], act: Act, steps: int
+    environment: Environment | Shifts, observation: Float32[np.ndarray, "count observation"], act: Act, steps: int
 ) -> tuple[Segment, Float32[np.ndarray, "count observation"]]:
     """Act for some steps from where the environment is; the segment, and the observation after it.
+
+    While the characters of one shift are simulated those of the next are looked at.
 
     Raises:
         BunrakuError: a reward or an observation is not finite.
     """
-    size, count = environment.observation_size, environment.count
+    shifts = environment if isinstance(environment, Shifts) else Shifts([environment])
+    size, count = shifts.observation_size, shifts.count
     seen = np.empty((2, steps, count, size), np.float32)
-    actions = np.empty((steps, count, environment.action_size), np.float32)
+    actions = np.empty((steps, count, shifts.action_size), np.float32)
     rewards, ends = np.empty((steps, count)), np.empty((2, steps, count), bool)
     totals: dict[str, float] = {}
     inference_s = 0.0
-    for k in range(steps):
-        before = time.perf_counter()
-        action = act(observation)
-        inference_s += time.perf_counter() - before
-        step = environment.step(action)
-        _finite(step)
-        seen[0, k], seen[1, k], actions[k], rewards[k] = observation, step.final_observation, action, step.reward
-        ends[0, k], ends[1, k] = step.terminated, step.truncated
-        for name, term in step.terms.items():
-            totals[name] = totals.get(name, 0.0) + float(term.mean()) / steps
-        observation = step.observation
+    observation = observation.copy()
+    for k in range(steps + 1):
+        for shift, rows in enumerate(shifts.rows):
+            if k:
+                step = shifts.conclude(shift)
+                _finite(step)
+                seen[1, k - 1, rows], rewards[k - 1, rows] = step.final_observation, step.reward
+                ends[0, k - 1, rows], ends[1, k - 1, rows] = step.terminated, step.truncated
+                for name, term in step.terms.items():
+                    totals[name] = totals.get(name, 0.0) + float(term.sum()) / (steps * count)
+                observation[rows] = step.observation
+            if k < steps:
+                before = time.perf_counter()
+                seen[0, k, rows], actions[k, rows] = observation[rows], act(observation[rows])
+                inference_s += time.perf_counter() - before
+                shifts.launch(shift, actions[k, rows])
     return Segment(seen[0], actions, rewards, ends[0], ends[1], seen[1], totals, inference_s), observation
 
 

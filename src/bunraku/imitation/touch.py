@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bunraku.core.errors import unknown_name
-from bunraku.core.rotations import matrix_from_quat
-from bunraku.imitation.anatomy import body_poses_w
+from bunraku.imitation.anatomy import body_frames_w, joint_turns
 from bunraku.imitation.character import Built
 from bunraku.imitation.motion_table import MotionTable
 from bunraku.imitation.physique import balls
@@ -47,8 +46,9 @@ def touch(built: Built, table: MotionTable, fall: Sequence[str] | None) -> Touch
     whole = Touch(names, bodies, pos, radius)
     if fall is None:
         # Every fourth row: a hundredth of a second.
-        pos_w, quat_w = body_poses_w(table.body, table.poses()[::4])
-        lowest = whole.heights(pos_w, matrix_from_quat(quat_w)).min(axis=0) if len(bodies) else np.zeros(0)
+        poses = table.poses()[::4]
+        frames_w = body_frames_w(table.body, poses, joint_turns(table.body, poses))
+        lowest = whole.heights(*frames_w).min(axis=0) if len(bodies) else np.zeros(0)
         fall = [name for i, name in enumerate(names, start=1) if (bodies == i).any() and _off(lowest[bodies == i])]
     for name in fall:
         if name not in names:

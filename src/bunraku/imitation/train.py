@@ -43,6 +43,7 @@ from bunraku.imitation.run import (
     settings_of,
     unpack,
 )
+from bunraku.imitation.shifts import Shifts
 from bunraku.imitation.tensorboard import EventFile
 
 CHECKPOINT_EVERY_S = 10.0
@@ -90,7 +91,7 @@ def train(
             observation or a loss that is not finite (the checkpoint is then of the update before).
     """
     _check(cfg)
-    environment = make_environment(cfg.count)
+    environment = Shifts([make_environment(cfg.count // cfg.shifts) for _ in range(cfg.shifts)])
     settings = _settings(cfg, subject, environment)
     opened = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
     if opened.result is not None and opened.result["samples"] >= cfg.samples:
@@ -117,6 +118,8 @@ def _check(cfg: TrainConfig) -> None:
     for name, value in {"samples": cfg.samples, "count": cfg.count, "minibatch": cfg.ppo.minibatch}.items():
         if value < 1:
             raise BunrakuError(f"{name} = {value}: expected at least 1")
+    if cfg.shifts < 1 or cfg.count % cfg.shifts:
+        raise BunrakuError(f"shifts = {cfg.shifts}: expected a divisor of the count of characters, {cfg.count}")
     for name, value in shares.items():
         if not 0 <= value <= 1:
             raise BunrakuError(f"{name} = {value}: expected 0 to 1")
@@ -128,7 +131,7 @@ def _check(cfg: TrainConfig) -> None:
         raise BunrakuError(f"deviation = {cfg.policy.deviation}: expected more than 0")
 
 
-def _settings(cfg: TrainConfig, subject: Subject, environment: Environment) -> dict[str, Any]:
+def _settings(cfg: TrainConfig, subject: Subject, environment: Shifts) -> dict[str, Any]:
     """Everything that decides how a training goes; not how long."""
     mine = {key: value for key, value in asdict(cfg).items() if key != "samples"}
     layout = [[slot.name, slot.size, slot.unit] for slot in environment.layout]
@@ -137,7 +140,7 @@ def _settings(cfg: TrainConfig, subject: Subject, environment: Environment) -> d
 
 
 class _Training:
-    def __init__(self, environment: Environment, cfg: TrainConfig, out: Path, tensorboard: bool) -> None:
+    def __init__(self, environment: Shifts, cfg: TrainConfig, out: Path, tensorboard: bool) -> None:
         self.environment, self.cfg, self.out = environment, cfg, out
         self.learner = _learner(cfg, environment)
         self.counts = _Counts()
@@ -318,7 +321,7 @@ def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _learner(cfg: TrainConfig, environment: Environment) -> Learner:
+def _learner(cfg: TrainConfig, environment: Shifts) -> Learner:
     from bunraku.imitation.awr import AWR
     from bunraku.imitation.ppo import PPO
 

@@ -10,7 +10,14 @@ from jaxtyping import Float
 
 from bunraku.core.clip import Clip
 from bunraku.core.physique import Physique
-from bunraku.core.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, quat_slerp, rotvec_from_quat
+from bunraku.core.rotations import (
+    continuous_quats,
+    quat_conjugate,
+    quat_from_rotvec,
+    quat_multiply,
+    quat_slerp,
+    rotvec_from_quat,
+)
 from bunraku.motion import axes, ground, limits, timing
 from bunraku.motion.check import check
 from bunraku.motion.pose import at_times, fits, fitted, hinge_quats, scaled, turned
@@ -83,9 +90,7 @@ def _signs(clip: Clip, physique: Physique | None, cfg: MendConfig) -> tuple[Clip
     if not axes.quat_signs(clip, cfg.check):
         return clip, ""
     quat = clip.joint_quat / np.linalg.norm(clip.joint_quat, axis=-1, keepdims=True)
-    flips = np.where((quat[1:] * quat[:-1]).sum(axis=-1) < 0, -1.0, 1.0)
-    quat[1:] *= np.cumprod(flips, axis=0)[..., None]
-    return replace(clip, joint_quat=quat), "quaternions normalised, their signs made continuous"
+    return replace(clip, joint_quat=continuous_quats(quat)), "quaternions normalised, their signs made continuous"
 
 
 def _up(clip: Clip, physique: Physique | None, cfg: MendConfig) -> tuple[Clip, str]:

@@ -14,7 +14,14 @@ from jaxtyping import Float
 from bunraku.core.clip import Clip, clip
 from bunraku.core.errors import BunrakuError, unknown_name
 from bunraku.core.physique import Physique
-from bunraku.core.rotations import quat_conjugate, quat_from_matrix, quat_from_rotvec, quat_multiply, quat_rotate
+from bunraku.core.rotations import (
+    continuous_quats,
+    quat_conjugate,
+    quat_from_matrix,
+    quat_from_rotvec,
+    quat_multiply,
+    quat_rotate,
+)
 from bunraku.motion.axes import body_axes
 from bunraku.motion.limits import joint_angles
 from bunraku.motion.names import legs, parts, sided_joint
@@ -80,9 +87,7 @@ class _Maker:
             local = self._pose(place - middle, trunk, feet, plan)
             world, _ = world_pose(self.bones, place - middle, local)
             place[:, :2] += support[:, :2] - self._centre(world)[:, :2]
-        local = self._pose(place - middle, trunk, feet, plan)
-        flips = np.where((local[1:] * local[:-1]).sum(axis=-1) < 0, -1.0, 1.0)
-        local[1:] *= np.cumprod(flips, axis=0)[..., None]
+        local = continuous_quats(self._pose(place - middle, trunk, feet, plan))
         times = np.arange(frames) / FPS
         return clip(self.bones, times, place - middle, local, "wrap", name)
 
