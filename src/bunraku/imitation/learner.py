@@ -82,6 +82,34 @@ class AWRConfig:
 
 
 @dataclass(frozen=True)
+class PrimerConfig:
+    """How a policy is begun with."""
+
+    rounds: int = 0
+    """Feedbacks that are fitted and tried, each by what was seen with those before; 0: policies begin with nothing."""
+    count: int = 256
+    """Characters side by side."""
+    starts: int = 4
+    """How often each begins in a round,"""
+    steps: int = 30
+    """and how many control steps it then makes."""
+    jitter: float = 0.5
+    """Standard deviation of what is added to the feedback's actions then."""
+    lessons: int = 3
+    """Rounds in which the network acts, or the feedback in the first, and learns what the feedback would have done."""
+    lesson_steps: int = 100
+    """Control steps of each character in a lesson."""
+    passes: int = 8
+    """Over all that was seen, after each of them; twice as many after the last."""
+    minibatch: int = 256
+    """Steps of experience in one gradient step."""
+    rate: float = 1e-3
+    """Learning rate of the network; a fifth of it in the last passes."""
+    critic_updates: int = 12
+    """So many updates then teach the critic alone, which knows nothing yet."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A training. Samples are control steps of all characters together."""
 
@@ -102,6 +130,8 @@ class TrainConfig:
     """Let the policy and its critic treat mirror images alike, where a character and its task are their own."""
     shifts: int = 1
     """Groups of characters that take turns: with several threads one is simulated while another is looked at."""
+    primer: PrimerConfig = field(default_factory=PrimerConfig)
+    """What a policy that follows a clip, by ppo and with actions that are added to it, begins with."""
 
 
 @runtime_checkable

@@ -149,6 +149,8 @@ class PPO:
         self.critic = critic(observation_size, policy, rng, mirror)
         self.rate, self.samples = cfg.rate, 0
         """The policy's learning rate, and how many samples it has learnt from."""
+        self.critic_alone = 0
+        """In so many more updates the policy stays as it is, and the critic learns what it is worth."""
         self.actor_optimiser, self.critic_optimiser = Adam(self.actor.parameters), Adam(self.critic.parameters)
         self._learn_deviation = policy.learn_deviation
 
@@ -185,12 +187,16 @@ class PPO:
             self.assistant.ask(lesson | self.critic_optimiser.state("critic"))
         old_mean, old_log_deviation = actor.mean(seen), actor.log_deviation.copy()
         old = (old_mean, old_log_deviation, log_density(old_mean, old_log_deviation, actions))
-        losses = self._learn_policy(observations, actions, advantage, old, orders)
+        if self.critic_alone:
+            losses = np.zeros((len(orders), 2))
+        else:
+            losses = self._learn_policy(observations, actions, advantage, old, orders)
         value_losses = self._learn_values(lesson)
         check_loss(losses[:, 0].sum() + value_losses.sum())
         kl = float(losses[-len(losses) // cfg.epochs :, 1].mean())
-        if cfg.adapt == "update" and cfg.target_kl > 0:
+        if cfg.adapt == "update" and cfg.target_kl > 0 and not self.critic_alone:
             self.rate = adapted_rate(self.rate, kl, cfg)
+        self.critic_alone = max(0, self.critic_alone - 1)
         numbers = {"surrogate": float(losses[:, 0].mean()), "kl": kl, "value_loss": float(value_losses.mean())}
         return {**numbers, "rate": self.rate, "deviation": float(np.exp(actor.log_deviation).mean())}
 
@@ -258,6 +264,7 @@ class PPO:
             **self.critic_optimiser.state("critic"),
             "rate": np.array([self.rate]),
             "samples": np.array([self.samples]),
+            "critic_alone": np.array([self.critic_alone]),
             "normaliser": self.actor.normaliser.packed(),
         }
 
@@ -266,4 +273,5 @@ class PPO:
         self.actor_optimiser.restore(state, "actor")
         self.critic_optimiser.restore(state, "critic")
         self.rate, self.samples = float(state["rate"][0]), int(state["samples"][0])
+        self.critic_alone = int(state["critic_alone"][0])
         self.actor.normaliser = Normaliser.unpacked(state["normaliser"])

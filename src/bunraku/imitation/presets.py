@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bunraku.imitation.learner import AWRConfig, PPOConfig, TrainConfig
+from bunraku.imitation.learner import AWRConfig, PPOConfig, PrimerConfig, TrainConfig
 from bunraku.imitation.policy import PolicyConfig
 
 
@@ -83,7 +83,8 @@ def following_ppo(samples: int = 2_500_000) -> Preset:
         greatest_rate=1e-3,
         critic_rate=1e-3,
     )
-    return Preset(TrainConfig("ppo", samples, 0, 128, 16, policy, ppo=ppo, shifts=2), 10.0)
+    plan = TrainConfig("ppo", samples, 0, 128, 16, policy, ppo=ppo, shifts=2, primer=PrimerConfig(rounds=6))
+    return Preset(plan, 10.0)
 
 
 def preset(character: str, algorithm: Literal["ppo", "awr"]) -> Preset:

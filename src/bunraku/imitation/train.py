@@ -23,10 +23,13 @@ from bunraku.compute.threads import one_thread
 from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
+from bunraku.imitation.clip_environment import ClipEnvironment
 from bunraku.imitation.curve import Line, learning_curve
 from bunraku.imitation.learner import Assisted, Learner
 from bunraku.imitation.learner import TrainConfig as TrainConfig
 from bunraku.imitation.policy import policy_of
+from bunraku.imitation.ppo import PPO
+from bunraku.imitation.primer import prime
 from bunraku.imitation.protocol import Environment
 from bunraku.imitation.rollout import Episodes, Segment, collect
 from bunraku.imitation.run import (
@@ -48,7 +51,9 @@ from bunraku.imitation.tensorboard import EventFile
 
 CHECKPOINT_EVERY_S = 10.0
 _LEAST_WINDOW = 8
-_ACTING, _LEARNING = 1, 2
+_EXAMINED = 64
+"""Characters that a primer's feedback is tried on."""
+_ACTING, _LEARNING, _PRIMING = 1, 2, 3
 """Streams of random numbers; 0 makes the networks."""
 
 MakeEnvironment = Callable[[int], Environment]
@@ -65,6 +70,8 @@ class _Counts:
     cpu_s: float = 0.0
     times: dict[str, float] = field(default_factory=dict[str, float])
     """Wall seconds by part of the work."""
+    primed: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What came of the primer, if there was one."""
 
 
 def train(
@@ -102,6 +109,8 @@ def train(
     with artifact.alone(out), one_thread(), np.errstate(over="ignore", invalid="ignore"):
         training = _Training(environment, cfg, out, tensorboard)
         training.resume()
+        if training.counts.samples == 0:
+            training.prime(make_environment, progress)
         with training.assisted(threads):
             training.run(minutes, progress)
         training.finish(subject)
@@ -167,6 +176,28 @@ class _Training:
         for entry in self.history:
             self._show(entry)
 
+    def prime(self, make_environment: MakeEnvironment, progress: Progress) -> None:
+        """Let the policy begin with what its primer teaches, if it has one and that is good for it.
+
+        It takes a minute; one that was interrupted begins anew, and becomes the same.
+        """
+        cfg, learner = self.cfg, self.learner
+        if not (isinstance(learner, PPO) and cfg.primer.rounds):
+            return
+        environment = make_environment(cfg.primer.count)
+        if not (isinstance(environment, ClipEnvironment) and environment.cfg.action == "residual"):
+            return
+        before = time.perf_counter()
+        exam, generator = make_environment(_EXAMINED), np.random.default_rng([cfg.seed, _PRIMING])
+        assert isinstance(exam, ClipEnvironment)
+        primed = prime(environment, exam, learner.actor, cfg.primer, generator, progress)
+        environment.close()
+        exam.close()
+        learner.critic_alone = cfg.primer.critic_updates if primed.kept else 0
+        self.counts.samples += primed.samples
+        self.counts.primed = {**asdict(primed), "feedback": list(primed.feedback)}
+        self.counts.times["primer"] = time.perf_counter() - before
+
     @contextlib.contextmanager
     def assisted(self, threads: int) -> Iterator[None]:
         """With a process for a part of the learning, if there is a thread for it and the learner can use it."""
@@ -180,7 +211,7 @@ class _Training:
     def run(self, minutes: float | None, progress: Progress) -> None:
         """Update until the budget is used up; whatever stops it, the last whole update is kept."""
         cfg, counts = self.cfg, self.counts
-        deadline = np.inf if minutes is None else time.perf_counter() + 60 * minutes
+        deadline = np.inf if minutes is None else self._started + 60 * minutes
         written, whole = time.monotonic(), None if (self.out / CHECKPOINT).is_file() else self._state()
         try:
             while counts.samples < cfg.samples and time.perf_counter() < deadline:
@@ -210,6 +241,7 @@ class _Training:
             "physics_hz": float(subject.physics_hz),
             "control_hz": float(self.environment.control_hz),
             "times": counts.times,
+            "primer": counts.primed or None,
         }
         arrays = {**self.best.arrays("best."), **last.arrays("last.")}
         artifact.finish_output(self.out, arrays, last.description(), result)
@@ -323,7 +355,6 @@ def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 def _learner(cfg: TrainConfig, environment: Shifts) -> Learner:
     from bunraku.imitation.awr import AWR
-    from bunraku.imitation.ppo import PPO
 
     sizes = environment.observation_size, environment.action_size
     mirror = environment.mirror if cfg.mirror else None
