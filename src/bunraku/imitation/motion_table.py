@@ -13,6 +13,7 @@ from bunraku.core.errors import BunrakuError
 from bunraku.core.rotations import continuous_quats
 from bunraku.imitation.anatomy import Anatomy
 from bunraku.imitation.character import Built
+from bunraku.imitation.flights import ballistic, flights
 from bunraku.imitation.landmarks import Landmarks, landmarks
 from bunraku.imitation.reference import ClipReference, clip_reference
 
@@ -41,8 +42,8 @@ class MotionTable:
     _qvel: Float[np.ndarray, "segments nv"]
     _segment: Int[np.ndarray, "rows"]
     """The segment of the clip that each row begins in: velocities are constant there."""
-    _middle_s: Float[np.ndarray, "segments"]
-    """The time half way through each segment."""
+    _begin: Float[np.ndarray, "rows nv"]
+    """Velocities to begin with."""
 
     @cached_property
     def travel(self) -> Float[np.ndarray, "2"]:
@@ -54,12 +55,7 @@ class MotionTable:
 
         `origin_w` is added to the clip's horizontal positions in the cycle that the time is in.
         """
-        last = len(self._rows) - 1
-        share = times_s / self.duration_s
-        share = share % 1.0 if self.loops else np.minimum(share, 1.0)
-        place = share * last
-        before = np.minimum(place.astype(np.int64), last - 1)
-        u = (place - before)[:, None]
+        before, u = self._place(times_s)
         row = self._rows[before]
         row += u * (self._rows[before + 1] - row)
         nq = self._rows.shape[1] - Landmarks.size(self.body)
@@ -79,19 +75,24 @@ class MotionTable:
 
         A segment's velocity is the clip's half way through it: between there and half way through the next it is
         blended, at the ends of the clip and before a seam constant. A clip of 16 frames a second in flight slows by
-        .6 m/s from one segment to the next; begun with the mean of its segment, a body lands early or late.
+        .6 m/s from one segment to the next; begun with the mean of its segment, a body lands early or late. In flight
+        the root has the velocities of a body that gets through it (`flights.ballistic`).
         """
         moment = self.at(times_s, np.zeros((len(times_s), 2)))
-        if len(self._qvel) == 1:
-            return moment
-        within = np.mod(times_s, self.duration_s) if self.loops else times_s
-        left = np.clip(np.searchsorted(self._middle_s, within) - 1, 0, len(self._qvel) - 2)
-        u = (within - self._middle_s[left]) / (self._middle_s[left + 1] - self._middle_s[left])
-        before = self._qvel[left]
-        qvel = before + np.clip(u, 0.0, 1.0)[:, None] * (self._qvel[left + 1] - before)
+        before, u = self._place(times_s)
+        qvel = self._begin[before] + u * (self._begin[before + 1] - self._begin[before])
         if not self.loops:
             qvel *= (times_s < self.duration_s)[:, None]
         return Moment(moment.qpos, qvel, moment.landmarks)
+
+    def _place(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The row before each time, and how far it is to the next one, as a column."""
+        last = len(self._rows) - 1
+        share = times_s / self.duration_s
+        share = share % 1.0 if self.loops else np.minimum(share, 1.0)
+        place = share * last
+        before = np.minimum(place.astype(np.int64), last - 1)
+        return before, (place - before)[:, None]
 
     def poses(self) -> Float[np.ndarray, "rows nq"]:
         """All poses of one cycle, evenly spaced in time."""
@@ -125,7 +126,21 @@ def motion_table(built: Built, clip: Clip, name: str = "clip") -> MotionTable:
     segment = np.searchsorted(reference.times_s, times, side="right") - 1
     segment = np.clip(segment, 0, len(reference.qvel) - 1)
     middle_s = (reference.times_s[:-1] + reference.times_s[1:]) / 2
-    return MotionTable(built.anatomy, reference.duration_s, reference.loops, rows, reference.qvel, segment, middle_s)
+    begin = _blended_velocities(reference.qvel, middle_s, times)
+    for flight in flights(built, qpos, times[1]):
+        begin[flight, :6] = ballistic(built, qpos[flight], begin[flight], times[1])
+    return MotionTable(built.anatomy, reference.duration_s, reference.loops, rows, reference.qvel, segment, begin)
+
+
+def _blended_velocities(
+    qvel: Float[np.ndarray, "segments nv"], middle_s: Float[np.ndarray, "segments"], times_s: Float[np.ndarray, "rows"]
+) -> Float[np.ndarray, "rows nv"]:
+    """Blended between the middles of segments, constant before the first and after the last."""
+    if len(qvel) == 1:
+        return np.repeat(qvel, len(times_s), axis=0)
+    left = np.clip(np.searchsorted(middle_s, times_s) - 1, 0, len(qvel) - 2)
+    u = (times_s - middle_s[left]) / (middle_s[left + 1] - middle_s[left])
+    return qvel[left] + np.clip(u, 0.0, 1.0)[:, None] * (qvel[left + 1] - qvel[left])
 
 
 def _blended(reference: ClipReference, times_s: np.ndarray) -> np.ndarray:
