@@ -41,9 +41,9 @@ def ballistic(
 ) -> Float[np.ndarray, "rows 6"]:
     """Velocities of the free root through one flight: linear [m/s, world] and angular [rad/s, its own frame].
 
-    Joints move as they do in `qvel`. From each row on the body gets to the clip's last one in the time that is left: its
-    centre of mass under gravity, v = Δc/τ − ½·g·τ; its rotation with an angular momentum L that stays and turns it as far
-    as the clip's own L(t), which does not: with inertias I, ∫ I⁻¹·L = ∫ I⁻¹·L(t), from there to the landing.
+    Joints move as they do in `qvel`. From each row on the body gets to the clip's last one in the time that is left:
+    its centre of mass under gravity, v = Δc/τ − ½·g·τ; its rotation with an angular momentum L that stays and turns it
+    as far as the clip's own L(t), which does not: with inertias I, ∫ I⁻¹·L = ∫ I⁻¹·L(t), from there to the landing.
     """
     model, data = built.model, mujoco.MjData(built.model)
     mass, size = float(model.body_mass[1:].sum()), model.nv

@@ -128,7 +128,12 @@ def motion_table(built: Built, clip: Clip, name: str = "clip") -> MotionTable:
     middle_s = (reference.times_s[:-1] + reference.times_s[1:]) / 2
     begin = _blended_velocities(reference.qvel, middle_s, times)
     for flight in flights(built, qpos, times[1]):
-        begin[flight, :6] = ballistic(built, qpos[flight], begin[flight], times[1])
+        free = ballistic(built, qpos[flight], begin[flight], times[1])
+        # The take-off is known to a frame: within the one before, what is missing is made up little by little.
+        off = np.arange(np.flatnonzero(segment == max(segment[flight.start] - 1, 0))[0], flight.start)
+        share = (np.arange(len(off)) + 1) / (len(off) + 1)
+        begin[off, :6] += share[:, None] * (free[0] - begin[flight.start, :6])
+        begin[flight, :6] = free
     return MotionTable(built.anatomy, reference.duration_s, reference.loops, rows, reference.qvel, segment, begin)
 
 
