@@ -127,7 +127,7 @@ def test_absolute_actions_aim_at_the_rest_pose():
     neck = made.character.actuator_names.index("neck_y")
     made.step(NOTHING)
     assert made._controls[:, neck] == pytest.approx(0.0, abs=1e-9)
-    residual = environment()
+    residual = environment(lead=2.0)
     residual.begin(np.full(8, 0.25))
     residual.step(NOTHING)
     assert (residual._controls[:, neck] > 0.25).all()
