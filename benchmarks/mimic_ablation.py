@@ -24,7 +24,7 @@ from bunraku.core.artifact import write_bytes
 from bunraku.imitation.character import character_from_xml
 from bunraku.imitation.clip_environment import ClipConfig
 from bunraku.imitation.humanoid import humanoid
-from bunraku.imitation.learner import TrainConfig
+from bunraku.imitation.learner import PrimerConfig, TrainConfig
 from bunraku.imitation.phases import PhasesConfig
 from bunraku.imitation.presets import following_ppo
 from bunraku.mimic.fitting import FALLS
@@ -63,7 +63,7 @@ def _ppo(**changed: Any) -> Callable[[TrainConfig], TrainConfig]:
 
 def _damped_joints() -> str:
     """The damper outside the limit: as joint damping under the implicit integrator, 120 Hz."""
-    return humanoid(physics_hz=120.0, joint_damping=True)
+    return humanoid(physics_hz=120.0, armature=0.02, joint_damping=True)
 
 
 TABLES: dict[str, tuple[Variant, ...]] = {
@@ -75,7 +75,9 @@ TABLES: dict[str, tuple[Variant, ...]] = {
         Variant("starts where it fails", lambda cfg: replace(cfg, phases=PhasesConfig(uniform=0.5))),
     ),
     "physics": (
-        Variant("240 Hz (preset)"),
+        Variant("240 Hz, armature .05 (preset)"),
+        Variant("240 Hz, armature .02", xml=humanoid(240.0, armature=0.02)),
+        Variant("240 Hz, armature .1", xml=humanoid(240.0, armature=0.1)),
         Variant("120 Hz", xml=humanoid(120.0)),
         Variant("480 Hz", xml=humanoid(480.0)),
         Variant("1200 Hz, no armature", xml=humanoid(1200.0, armature=0.0)),
@@ -83,6 +85,7 @@ TABLES: dict[str, tuple[Variant, ...]] = {
     ),
     "learner": (
         Variant("preset"),
+        Variant("no primer", plan=lambda plan: replace(plan, primer=PrimerConfig(rounds=0))),
         Variant("rate adapted at each step", plan=_ppo(adapt="step")),
         Variant("4 passes, minibatch 1024", plan=_ppo(epochs=4, minibatch=1024)),
         Variant("no normalisation", plan=_policy(normalise=False)),
@@ -93,6 +96,7 @@ TABLES: dict[str, tuple[Variant, ...]] = {
         Variant("absolute actions", lambda cfg: replace(cfg, action="absolute")),
         Variant("the published observation", lambda cfg: replace(cfg, observation="deepmimic")),
         Variant("lead 0", lambda cfg: replace(cfg, lead=0.0)),
+        Variant("lead 2", lambda cfg: replace(cfg, lead=2.0)),
         Variant("no limit to straying", lambda cfg: replace(cfg, stray_m=0.0, stray_rad=0.0)),
         Variant("episodes of 3 s", lambda cfg: replace(cfg, episode_s=3.0)),
     ),

@@ -41,7 +41,7 @@ JUDGED = (
 
 UNEXAMINED = {"normalized_return": 0.0, "full_episodes": 0.0}
 
-LAST = ("saturated", "beyond_limit", "diverged", "load", "threads", "code")
+LAST = ("primer", "saturated", "beyond_limit", "diverged", "load", "threads", "code")
 
 
 def trained(clip: str, seed: int, asked: argparse.Namespace) -> None:
@@ -58,6 +58,7 @@ def trained(clip: str, seed: int, asked: argparse.Namespace) -> None:
         point = {name: done[name] for name in JUDGED} | {"load": load, "threads": asked.threads, "code": code()}
         if "from_random_moments" in done:
             point["return_from_random_moments"] = done["from_random_moments"]["normalized_return"]
+        point["primer"] = done["primer"]
         point["no_action"] = done["controllers"][1]["normalized_return"]
         point["kinematic_pd"] = done["controllers"][2]["normalized_return"]
         if asked.strictly:

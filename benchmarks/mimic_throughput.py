@@ -17,6 +17,7 @@ import tempfile
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,11 @@ from record import print_table, record
 from bunraku.compute.threads import one_thread
 from bunraku.imitation.character import build, open_character
 from bunraku.imitation.clip_environment import ClipConfig, ClipEnvironment
+from bunraku.imitation.learner import PrimerConfig
 from bunraku.imitation.presets import following_ppo
+from bunraku.imitation.rollout import collect
 from bunraku.imitation.run import Subject
+from bunraku.imitation.shifts import Shifts
 from bunraku.imitation.simulation import SimulationConfig
 from bunraku.imitation.train import train
 from bunraku.mimic.fitting import fitting_clip
@@ -57,23 +61,30 @@ def stepping(threads: int, seconds: float) -> float:
 
 
 def environment(clip: Any, threads: int, seconds: float) -> float:
-    """Control steps per second of the environment under random actions."""
-    cfg = ClipConfig(count=256, simulation=SimulationConfig(threads=threads))
-    made, rng = ClipEnvironment(open_character("humanoid"), clip, cfg), np.random.default_rng(0)
-    made.reset(0)
-    done, began = 0, time.perf_counter()
+    """Control steps per second of the environment under random actions, in two shifts as trainings have it."""
+    cfg = ClipConfig(count=128, simulation=SimulationConfig(threads=threads))
+    made = [ClipEnvironment(open_character("humanoid"), clip, cfg) for _ in range(2)]
+    shifts, rng = Shifts(made), np.random.default_rng(0)
+    observation, done, began = shifts.reset(0), 0, time.perf_counter()
+
+    def act(seen: np.ndarray) -> np.ndarray:
+        return rng.normal(size=(len(seen), 28)).astype(np.float32) * np.float32(0.2)
+
     while time.perf_counter() - began < seconds:
-        made.step(rng.normal(size=(256, 28)) * 0.2)
-        done += 256
+        _, observation = collect(shifts, observation, act, 16)
+        done += 16 * shifts.count
     spent = time.perf_counter() - began
-    made.close()
+    for each in made:
+        each.close()
     return done / spent
 
 
 def training(clip: Any, threads: int, samples: int) -> tuple[float, dict[str, float]]:
-    """Control steps per second of a training from scratch, checkpoints included, and where its time went."""
+    """Control steps per second of PPO from scratch, checkpoints included, and where its time went; without a primer,
+    which would use up most of the samples."""
     character = open_character("humanoid")
     plan, simulation = following_ppo(samples).train, SimulationConfig(threads=threads)
+    plan = replace(plan, primer=PrimerConfig())
     with tempfile.TemporaryDirectory() as folder:
         run = train(
             lambda count: ClipEnvironment(character, clip, ClipConfig(count=count, simulation=simulation)),
@@ -146,7 +157,8 @@ def main() -> None:
         for t, (s, times) in trained.items()
     ]
     if theirs is not None:
-        rows.append({"what": "PyBullet's environment", "control steps/s": theirs, "ours, 1 thread": ours[1] / theirs})
+        times = {f"ours, {threads} threads": speed / theirs for threads, speed in ours.items()}
+        rows.append({"what": "PyBullet's environment", "control steps/s": theirs, **times})
     print_table("throughput", [{k: v for k, v in row.items() if k != "times_s"} for row in rows])
     config = {"samples": asked.samples, "seconds": asked.seconds, "load_at_start": load, "clip": asked.clip.name}
     record("mimic_throughput", config, rows)

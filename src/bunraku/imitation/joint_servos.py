@@ -18,7 +18,7 @@ STIFFNESS = 4.0
 DAMPING_S = 0.1
 """kd over kp [s], as published."""
 _CALM = 4.0
-"""A joint has at least this · kp · (physics step)² of inertia: so much the published foot has, and is calm."""
+"""A joint has at least this · kp · (physics step)² of inertia: about half of what the humanoid's feet have."""
 
 _HINGE, _BALL = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_BALL
 
