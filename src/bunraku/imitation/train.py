@@ -197,6 +197,7 @@ class _Training:
         self.counts.samples += primed.samples
         self.counts.primed = {**asdict(primed), "feedback": list(primed.feedback)}
         self.counts.times["primer"] = time.perf_counter() - before
+        self._clock()
 
     @contextlib.contextmanager
     def assisted(self, threads: int) -> Iterator[None]:
@@ -286,7 +287,7 @@ class _Training:
         """Mean of the latest episodes' sums of rewards, as a share of the steps scheduled."""
         return float(self.recent.mean()) if len(self.recent) else float("nan")
 
-    def _clock(self, inference_s: float, update_s: float) -> None:
+    def _clock(self, inference_s: float = 0.0, update_s: float = 0.0) -> None:
         counts, before = self.counts, self._before
         counts.wall_s = before.wall_s + time.perf_counter() - self._started
         counts.cpu_s = before.cpu_s + time.process_time() - self._started_cpu
