@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from bunraku.core.errors import BunrakuError
 from bunraku.formats.clip import load_clip
 from bunraku.imitation.character import open_character
 from bunraku.imitation.clip_environment import ClipConfig
-from bunraku.imitation.learner import PPOConfig, TrainConfig
+from bunraku.imitation.learner import PPOConfig, PrimerConfig, TrainConfig
 from bunraku.imitation.policy import PolicyConfig
 from bunraku.imitation.run import CHECKPOINT, history
 from bunraku.mimic.fitting import fall_of, fitting_clip
@@ -66,6 +67,32 @@ def test_a_run_keeps_its_clip_and_character_and_goes_on_exactly(finished, tmp_pa
         if name != "counts":
             assert np.array_equal(array, second[name], equal_nan=True), name
     assert [entry["learner"] for entry in history(out)] == [entry["learner"] for entry in history(one)]
+
+
+def test_a_run_that_began_with_a_primer_goes_on_exactly_also_from_before_the_first_update(tmp_path, monkeypatch):
+    from bunraku.imitation import primer
+
+    monkeypatch.setattr(primer, "_NEAR", 10.0)
+    begun = PrimerConfig(rounds=1, count=64, starts=1, steps=2, lessons=1, lesson_steps=4, passes=1, critic_updates=1)
+    plan = replace(SMALL, primer=begun, shifts=2)
+
+    def run(out, samples):
+        return mimic.train("humanoid", out, clip="squatting", samples=samples, cfg=plan, environment=SHORT)
+
+    first = run(tmp_path / "a", 1)
+    taken = first["primer"]["samples"]
+    assert first["primer"]["kept"]
+    assert first["samples"] == taken
+    assert not history(tmp_path / "a")
+    assert first["train_wall_seconds"] >= first["times"]["primer"] > 0
+    # 32 steps an update; in the first the critic learns alone.
+    continued, whole = run(tmp_path / "a", taken + 64), run(tmp_path / "b", taken + 64)
+    assert len(history(tmp_path / "a")) == 2
+    assert timeless(continued) == timeless(whole)
+    one, other = (artifact.read_arrays(tmp_path / name / CHECKPOINT) for name in "ab")
+    assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in other if name != "counts")
+    kl = [entry["learner"]["kl"] for entry in history(tmp_path / "b")]
+    assert kl[0] == 0.0 < kl[1]
 
 
 def test_evaluation_repeats_the_trainings_figure(finished):

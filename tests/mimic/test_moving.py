@@ -144,7 +144,7 @@ def test_network_and_words_say_all_that_a_player_needs(squatting, tmp_path):
         name: json.loads(words[name]) for name in ("action", "clip", "joints", "action_scale", "control_hz", "layout")
     }
     assert told == {name: follower.about[name] for name in told}
-    assert told["action"]["lead_steps"] == 2.0
+    assert told["action"]["lead_steps"] == 3.0
     assert told["clip"]["loops"]
     assert told["joints"][0] == {"name": "root", "kind": "free", "qpos": 0, "qvel": 0}
     assert told["joints"][1] == {"name": "chest", "kind": "ball", "qpos": 7, "qvel": 6}
