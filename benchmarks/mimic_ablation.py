@@ -112,8 +112,8 @@ def trained(clip: str, variant: Variant, seed: int, asked: argparse.Namespace) -
     name = "".join(letter if letter.isalnum() else "_" for letter in variant.name)
     character: str | Path = "humanoid"
     if variant.xml is not None:
-        character = asked.work / f"{name}.xml"
-        write_bytes(character, character_from_xml(variant.xml, "humanoid").xml.encode())
+        character = file = asked.work / f"{name}.xml"
+        write_bytes(file, character_from_xml(variant.xml, "humanoid").xml.encode())
     done = mimic.train(
         character,
         asked.work / f"{clip}_{name}_{seed}",
