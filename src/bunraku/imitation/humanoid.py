@@ -2,7 +2,7 @@
 
 45 kg, 15 bodies, 28 actuated degrees of freedom. Positions and sizes are the published character's, turned from y up
 to z up: x forward, y to the left. Every body frame is parallel to the world's where all joints are at zero, arms
-hanging. docs/imitation.md says what differs from the original: rates, armature, and that nothing but the ground is
+hanging. docs/humanoid.md says what differs from the original: rates, armature, and that nothing but the ground is
 touched.
 """
 

@@ -83,7 +83,7 @@ class AWRConfig:
 
 @dataclass(frozen=True)
 class PrimerConfig:
-    """How a policy is begun with."""
+    """What a policy that follows a clip begins with (primer.py)."""
 
     rounds: int = 0
     """Feedbacks that are fitted and tried, each by what was seen with those before; 0: policies begin with nothing."""

@@ -66,7 +66,7 @@ def ragdoll_awr(samples: int = 98_304) -> Preset:
 
 
 def following_ppo(samples: int = 2_500_000) -> Preset:
-    """Characters with a free root that follow clips; docs/imitation.md has the table of what was tried.
+    """Characters with a free root that follow clips; docs/humanoid.md has the table of what was tried.
 
     Simulation is dear beside gradients of nets this small: many small steps over small segments. With a discount of .95
     a motion is learnt sooner; one of .97 then teaches to recover, a second and more before a fall.

@@ -182,13 +182,13 @@ class _Training:
         It takes a minute; one that was interrupted begins anew, and becomes the same.
         """
         cfg, learner = self.cfg, self.learner
-        if not (isinstance(learner, PPO) and cfg.primer.rounds):
+        task = self.environment.environments[0]
+        follows = isinstance(task, ClipEnvironment) and task.cfg.action == "residual"
+        if not (follows and isinstance(learner, PPO) and cfg.primer.rounds):
             return
-        environment = make_environment(cfg.primer.count)
-        if not (isinstance(environment, ClipEnvironment) and environment.cfg.action == "residual"):
-            return
-        before = time.perf_counter()
-        exam, generator = make_environment(_EXAMINED), np.random.default_rng([cfg.seed, _PRIMING])
+        before, generator = time.perf_counter(), np.random.default_rng([cfg.seed, _PRIMING])
+        environment, exam = make_environment(cfg.primer.count), make_environment(_EXAMINED)
+        assert isinstance(environment, ClipEnvironment)
         assert isinstance(exam, ClipEnvironment)
         primed = prime(environment, exam, learner.actor, cfg.primer, generator, progress)
         environment.close()
