@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -93,6 +94,16 @@ def test_a_run_that_began_with_a_primer_goes_on_exactly_also_from_before_the_fir
     assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in other if name != "counts")
     kl = [entry["learner"]["kl"] for entry in history(tmp_path / "b")]
     assert kl[0] == 0.0 < kl[1]
+
+
+def test_a_run_of_another_version_is_named_with_the_setting_that_is_unknown(finished, tmp_path):
+    out, _ = finished
+    shutil.copytree(out, tmp_path / "run")
+    manifest = artifact.read_manifest(tmp_path / "run")
+    manifest["settings"]["task"]["follows"]["phases"]["before_s"] = 0.5
+    (tmp_path / "run" / artifact.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(BunrakuError, match=r"run: was trained by another version, .* unknown here: before_s$"):
+        mimic.evaluate(tmp_path / "run")
 
 
 def test_evaluation_repeats_the_trainings_figure(finished):

@@ -23,6 +23,18 @@ def _xp(array: Any) -> Any:
     return np if type(array) is np.ndarray else array_api_compat.array_namespace(array)
 
 
+def _stacked(parts: list[Array]) -> Array:
+    """Along a new last axis."""
+    xp = _xp(parts[0])
+    if xp is not np:
+        return xp.stack(parts, axis=-1)
+    # What numpy's stack does before it copies costs more than copying small batches.
+    result: Any = np.empty((*parts[0].shape, len(parts)), parts[0].dtype)
+    for i, part in enumerate(parts):
+        result[..., i] = part
+    return result
+
+
 def _sinc_half(angle2: Array) -> Array:
     """sin(a/2)/a as a function of a², smooth at 0."""
     xp = _xp(angle2)
@@ -34,17 +46,15 @@ def _sinc_half(angle2: Array) -> Array:
 
 def quat_multiply(p: Array, q: Array) -> Array:
     """Hamilton product p·q of (…, 4) quaternions: the rotation q first, then p."""
-    xp = _xp(p)
     pw, px, py, pz = (p[..., i] for i in range(4))
     qw, qx, qy, qz = (q[..., i] for i in range(4))
-    return xp.stack(
+    return _stacked(
         [
             pw * qw - px * qx - py * qy - pz * qz,
             pw * qx + px * qw + py * qz - pz * qy,
             pw * qy - px * qz + py * qw + pz * qx,
             pw * qz + px * qy - py * qx + pz * qw,
-        ],
-        axis=-1,
+        ]
     )
 
 
@@ -56,15 +66,11 @@ def quat_conjugate(q: Array) -> Array:
 
 def quat_rotate(q: Array, v: Array) -> Array:
     """Vectors (…, 3) turned by unit quaternions (…, 4): v + 2w(u×v) + 2u×(u×v)."""
-    xp = _xp(q)
     w, x, y, z = (q[..., i] for i in range(4))
     a, b, c = (v[..., i] for i in range(3))
     # By components: a library's cross product costs several times as much on small batches.
     d, e, f = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
-    return xp.stack(
-        [a + w * d + y * f - z * e, b + w * e + z * d - x * f, c + w * f + x * e - y * d],
-        axis=-1,
-    )
+    return _stacked([a + w * d + y * f - z * e, b + w * e + z * d - x * f, c + w * f + x * e - y * d])
 
 
 def quat_from_rotvec(r: Array) -> Array:
@@ -95,14 +101,13 @@ def rotvec_from_quat(q: Array) -> Array:
 
 def matrix_from_quat(q: Array) -> Array:
     """Unit quaternions (…, 4) to rotation matrices (…, 3, 3)."""
-    xp = _xp(q)
     w, x, y, z = (q[..., i] for i in range(4))
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
-    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+    return _stacked([number for row in rows for number in row]).reshape((*q.shape[:-1], 3, 3))
 
 
 def quat_from_matrix(m: Array) -> Array:
@@ -198,9 +203,13 @@ def quat_slerp(p: Array, q: Array, u: Array) -> Array:
 
 def geodesic_angle(p: Array, q: Array) -> Array:
     """The angle in [0, π] between unit quaternions (…, 4): 2·atan2(|u|, |w|) of p⁻¹q, exact for tiny ones."""
-    xp = _xp(p)
-    d = quat_multiply(quat_conjugate(p), q)
-    return 2 * xp.atan2(xp.sqrt(xp.sum(d[..., 1:] ** 2, axis=-1)), xp.abs(d[..., 0]))
+    return quat_angle(quat_multiply(quat_conjugate(p), q))
+
+
+def quat_angle(q: Array) -> Array:
+    """The angle in [0, π] that unit quaternions (…, 4) turn by."""
+    xp = _xp(q)
+    return 2 * xp.atan2(xp.sqrt(xp.sum(q[..., 1:] ** 2, axis=-1)), xp.abs(q[..., 0]))
 
 
 def nearest_branch(r: Float[np.ndarray, "*batch 3"], reference: Float[np.ndarray, "*batch 3"]) -> np.ndarray:

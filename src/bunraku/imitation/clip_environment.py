@@ -98,7 +98,7 @@ class ClipEnvironment:
         self._reward = reward
         self._weights = np.array(character.joint_weights)
         self._generator = np.random.default_rng(0)
-        self._phases = Phases.uniform(self.table.duration_s, self.table.loops, cfg.phases)
+        self._phases = Phases.uniform(self.table.duration_s, cfg.phases)
         count = cfg.count
         self._steps, self._cycle = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._begun_s, self._origin_w = np.zeros(count), np.zeros((count, 2))
@@ -148,7 +148,7 @@ class ClipEnvironment:
     def reset(self, seed: int) -> Float32[np.ndarray, "count observation"]:
         """Start new episodes everywhere from a generator of this seed."""
         self._generator = np.random.default_rng(seed)
-        self._phases = Phases.uniform(self.table.duration_s, self.table.loops, self.cfg.phases)
+        self._phases = Phases.uniform(self.table.duration_s, self.cfg.phases)
         self.simulation.let_go()
         everywhere = np.ones(self.count, bool)
         self._begin(everywhere)
@@ -231,7 +231,7 @@ class ClipEnvironment:
         ended = terminated | truncated
         observation = final
         if ended.any():
-            self._phases = self._phases.after(self._begun_s[ended], terminated[ended], self.times_s[ended])
+            self._phases = self._phases.after(self._begun_s[ended], terminated[ended])
             self._begin(ended)
             observation = final.copy()
             observation[ended] = self._observation(ended, self._standing(ended))
@@ -321,7 +321,7 @@ class ClipEnvironment:
         self.simulation.restore(snapshot)
         self._steps, self._cycle = np.array(snapshot["steps"]), np.array(snapshot["cycle"])
         self._begun_s, self._origin_w = np.array(snapshot["begun_s"]), np.array(snapshot["origin_w"])
-        self._phases = Phases(self.cfg.phases, self.table.duration_s, self.table.loops, np.array(snapshot["failures"]))
+        self._phases = Phases(self.cfg.phases, self.table.duration_s, np.array(snapshot["failures"]))
         self._generator = unpacked(snapshot["generator"])
         everywhere, begun = np.ones(self.count, bool), self._steps == 0
         observation = self._observation(everywhere, self._following(everywhere))

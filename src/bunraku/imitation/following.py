@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from bunraku.core.rotations import quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
+from bunraku.core.rotations import quat_angle, quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
 from bunraku.imitation.anatomy import Anatomy, body_frames_w, joint_turns
 from bunraku.imitation.landmarks import Landmarks, landmarks_of
 from bunraku.imitation.motion_table import Moment
@@ -62,7 +62,7 @@ class Following:
     @cached_property
     def angles(self) -> Float[np.ndarray, "count rotations"]:
         """Angle between simulated and reference rotation [rad], in [0, π]."""
-        return np.concatenate([np.abs(self.hinge_errors), np.linalg.norm(self.rotvec_errors, axis=-1)], axis=1)
+        return np.concatenate([np.abs(self.hinge_errors), quat_angle(self.quat_errors)], axis=1)
 
     @cached_property
     def spins(self) -> Float[np.ndarray, "count rotations"]:
@@ -72,7 +72,7 @@ class Following:
         # Both are given in their own body's frame: the reference's is turned into the simulated one's.
         own, wanted = self.qvel[:, self.body.quat_v], self.moment.qvel[:, self.body.quat_v]
         turned = quat_rotate(quat_conjugate(self.quat_errors), wanted)
-        return np.concatenate([hinges, np.linalg.norm(own - turned, axis=-1)], axis=1)
+        return np.concatenate([hinges, np.sqrt(((own - turned) ** 2).sum(axis=-1))], axis=1)
 
     @cached_property
     def centre_error_w(self) -> Float[np.ndarray, "count 3"]:

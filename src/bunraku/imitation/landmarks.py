@@ -33,7 +33,7 @@ class Landmarks:
     @staticmethod
     def unpacked(body: Anatomy, rows: Float[np.ndarray, "count numbers"]) -> Landmarks:
         """The opposite of `packed`; headings of blended rows are made unit vectors again."""
-        heading = rows[:, :2] / np.linalg.norm(rows[:, :2], axis=1, keepdims=True)
+        heading = rows[:, :2] / np.hypot(rows[:, 0], rows[:, 1])[:, None]
         return Landmarks(heading, rows[:, 5:].reshape(len(rows), len(body.effector_bodies), 3), rows[:, 2:5])
 
 
@@ -56,7 +56,7 @@ def landmarks_of(
 def heading_of(turn_w: Float[np.ndarray, "count 3 3"]) -> Float[np.ndarray, "count 2"]:
     """Cosine and sine of the yaw of a rotation's x axis; of 0 where that axis is vertical."""
     forward = turn_w[:, :2, 0]
-    length = np.linalg.norm(forward, axis=1, keepdims=True)
+    length = np.hypot(forward[:, 0], forward[:, 1])[:, None]
     return np.where(length > 1e-9, forward / np.maximum(length, 1e-9), [1.0, 0.0])
 
 

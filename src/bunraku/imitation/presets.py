@@ -84,7 +84,7 @@ def following_ppo(samples: int = 2_500_000) -> Preset:
         critic_rate=1e-3,
     )
     plan = TrainConfig("ppo", samples, 0, 128, 16, policy, ppo=ppo, shifts=2, primer=PrimerConfig(rounds=6))
-    return Preset(plan, 10.0)
+    return Preset(plan, 5.0)
 
 
 def preset(character: str, algorithm: Literal["ppo", "awr"]) -> Preset:

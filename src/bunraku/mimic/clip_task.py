@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bunraku.core.errors import BunrakuError
 
 if TYPE_CHECKING:
     from bunraku.core.clip import Clip
@@ -77,12 +79,20 @@ class ClipTask:
         keep(out, self.character, self.clip)
 
 
-def clip_config(settings: Mapping[str, Any]) -> ClipConfig:
-    """The `ClipConfig` that a run keeps."""
+def clip_config(settings: Mapping[str, Any], owner: Path) -> ClipConfig:
+    """The `ClipConfig` that a run keeps.
+
+    Raises:
+        BunrakuError: the run, `owner`, is of a version that had other settings.
+    """
     from bunraku.imitation.clip_environment import ClipConfig
     from bunraku.imitation.phases import PhasesConfig
 
     values = dict(settings)
     fall = values.pop("fall")
-    phases = PhasesConfig(**values.pop("phases"))
-    return ClipConfig(fall=None if fall is None else tuple(fall), phases=phases, **values)
+    phases = values.pop("phases")
+    for given, kind in ((phases, PhasesConfig), (values, ClipConfig)):
+        unknown = sorted(given.keys() - {each.name for each in fields(kind)})
+        if unknown:
+            raise BunrakuError(f"{owner}: was trained by another version, with settings unknown here: {unknown[0]}")
+    return ClipConfig(fall=None if fall is None else tuple(fall), phases=PhasesConfig(**phases), **values)

@@ -153,7 +153,7 @@ def _open_clip_task(
         there = ", ".join(CLIP_REWARDS)
         raise BunrakuError(f"no reward {reward!r} for clips; there are: {there}, python:module:function")
     function = _users_reward(reward) if reward.startswith("python:") else None
-    cfg = cfg or ClipConfig(fall=fall_of(clip, character))
+    cfg = cfg or ClipConfig(episode_s=preset_of(character, "ppo").episode_s, fall=fall_of(clip, character))
     cfg = replace(cfg, simulation=SimulationConfig(threads=threads))
     fitting = fitting_clip(clip, character, mend=mend)
     return ClipTask(character, cfg, fitting.clip, fitting.identity, reward, function, source)
@@ -215,7 +215,7 @@ def reopen_task(out: Path, run: Run, character: str | None) -> Task | ClipTask:
     clip = load_clip(out / CLIP) if settings.get("clip") else None
     if follows and clip:
         # A user's function is code: it is not run again to judge a policy.
-        return ClipTask(found, clip_config(follows), clip, settings["clip"], "auto", None, character or name)
+        return ClipTask(found, clip_config(follows, out), clip, settings["clip"], "auto", None, character or name)
     reward = settings.get("reward", "auto")
     cfg = EnvironmentConfig(
         episode_s=settings["episode_s"],
