@@ -45,7 +45,8 @@ class Player:
         if observation.shape[-1] != len(self.mean):
             raise ValueError(f"the observation has {observation.shape[-1]} numbers; expected {len(self.mean)}")
         limit = self.about["limit"]
-        x = np.clip((observation - self.mean) / self.deviation, -limit, limit).astype(np.float32)
+        seen = np.asarray(observation, np.float32) - self.mean.astype(np.float32)
+        x = np.clip(seen / self.deviation.astype(np.float32), -limit, limit)
         for weight, bias in self.layers[:-1]:
             x = _activated(x @ weight.T + bias, self.activation)
         weight, bias = self.layers[-1]
