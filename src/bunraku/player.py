@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-FORMAT = "bunraku policy 1"
+FORMAT = "bunraku policy 2"
 
 
 class Player:
@@ -45,7 +45,7 @@ class Player:
         if observation.shape[-1] != len(self.mean):
             raise ValueError(f"the observation has {observation.shape[-1]} numbers; expected {len(self.mean)}")
         limit = self.about["limit"]
-        seen = np.asarray(observation, np.float32) - self.mean.astype(np.float32)
+        seen = observation - self.mean.astype(np.float32)
         x = np.clip(seen / self.deviation.astype(np.float32), -limit, limit)
         for weight, bias in self.layers[:-1]:
             x = _activated(x @ weight.T + bias, self.activation)
@@ -79,10 +79,16 @@ class Follower:
         self.begin()
 
     def begin(self, time_s: float = 0.0, origin_w: Sequence[float] = (0.0, 0.0)) -> tuple[np.ndarray, np.ndarray]:
-        """Start at a time ≥ 0 of the clip, which is moved over the ground by `origin_w` [m]; its (qpos, qvel) then."""
+        """Start at a time ≥ 0 of the clip, which is moved over the ground by `origin_w` [m].
+
+        (qpos, qvel) to put the character there with: in flight the root's velocities are those of a body that gets to
+        the landing, which the clip's own need not be.
+        """
         self._cycle = self._cycle_at(time_s)
         self._origin_w = np.array(origin_w, np.float64)
-        return self.wanted(time_s)
+        before, share, moves = self._place(time_s)
+        rows = self._has["clip_begin_qvel"]
+        return self.wanted(time_s)[0], moves * (rows[before] * (1 - share) + rows[before + 1] * share)
 
     def wanted(self, time_s: float) -> tuple[np.ndarray, np.ndarray]:
         """(qpos, qvel) of the clip at a time, where it is put now."""
@@ -140,14 +146,19 @@ class Follower:
 
     def _at(self, time_s: float) -> tuple[np.ndarray, np.ndarray]:
         """The clip in its first cycle: between its rows linear, its velocity constant."""
-        rows, speeds, duration_s = self._has["clip_qpos"], self._has["clip_qvel"], self.about["clip"]["duration_s"]
-        loops, share = self.about["clip"]["loops"], time_s / duration_s
-        place = (share % 1.0 if loops else min(share, 1.0)) * (len(rows) - 1)
-        before = min(int(place), len(rows) - 2)
-        qpos = rows[before] * (1 - (place - before)) + rows[before + 1] * (place - before)
+        rows, (before, share, moves) = self._has["clip_qpos"], self._place(time_s)
+        qpos = rows[before] * (1 - share) + rows[before + 1] * share
         for q in self._has["quat_q"]:
             qpos[q] /= np.linalg.norm(qpos[q])
-        return qpos, speeds[before] * (1.0 if loops or time_s < duration_s else 0.0)
+        return qpos, self._has["clip_qvel"][before] * moves
+
+    def _place(self, time_s: float) -> tuple[int, float, float]:
+        """The row before a time, how far it is to the next, and 0 where a clip that does not loop has ended, else 1."""
+        duration_s, loops = self.about["clip"]["duration_s"], self.about["clip"]["loops"]
+        share, last = time_s / duration_s, len(self._has["clip_qpos"]) - 1
+        place = (share % 1.0 if loops else min(share, 1.0)) * last
+        before = min(int(place), last - 1)
+        return before, place - before, 1.0 if loops or time_s < duration_s else 0.0
 
     def _seen(
         self, qpos: np.ndarray, qvel: np.ndarray, ahead: np.ndarray, ahead_qvel: np.ndarray

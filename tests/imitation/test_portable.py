@@ -102,8 +102,7 @@ def test_player_and_environment_see_and_set_the_same(loop, settings, tmp_path):
     seen = environment.begin(np.array([0.2]))
     qpos, qvel = follower.begin(0.2)
     np.testing.assert_allclose(qpos, environment.simulation.qpos[0], atol=1e-12)
-    # The clip's own velocity; the environment begins with one blended between segments.
-    np.testing.assert_allclose(qvel, environment.following().moment.qvel[0], atol=1e-12)
+    np.testing.assert_allclose(qvel, environment.simulation.qvel[0], atol=1e-12)
     for _ in range(STEPS):
         qpos, qvel = environment.simulation.qpos[0].copy(), environment.simulation.qvel[0].copy()
         time_s = float(environment.times_s[0])

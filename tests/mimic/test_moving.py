@@ -111,7 +111,7 @@ def plays_alike(follower, environment, begun_s, steps=30):
     observation = environment.begin(np.array([begun_s]))
     qpos, qvel = follower.begin(begun_s)
     worst = max(
-        np.abs(qpos - environment.simulation.qpos[0]).max(), np.abs(qvel - environment.following().moment.qvel[0]).max()
+        np.abs(qpos - environment.simulation.qpos[0]).max(), np.abs(qvel - environment.simulation.qvel[0]).max()
     )
     for _ in range(steps):
         qpos, qvel = environment.simulation.qpos[0].copy(), environment.simulation.qvel[0].copy()

@@ -98,6 +98,10 @@ class MotionTable:
         """All poses of one cycle, evenly spaced in time."""
         return self._rows[:, : self._rows.shape[1] - Landmarks.size(self.body)]
 
+    def begin_velocities(self) -> Float[np.ndarray, "rows nv"]:
+        """What characters that begin in each of these poses are given, as `starts`."""
+        return self._begin
+
     def root_xy(self, times_s: Float[np.ndarray, "count"]) -> Float[np.ndarray, "count 2"]:
         """Horizontal position of the clip's root, within the first cycle."""
         return self.at(times_s, np.zeros((len(times_s), 2))).qpos[:, :2]

@@ -46,10 +46,11 @@ def following_numbers(built: Built, clip: Clip) -> dict[str, np.ndarray]:
 
 
 def _clip_numbers(table: MotionTable) -> dict[str, np.ndarray]:
-    """Poses at even times from the first frame to the last, and the velocity from each to the next."""
+    """Poses at even times, the first frame's to the last's; velocities to begin with in each, and from each to the next."""
     qpos = table.poses()
     middles_s = (np.arange(len(qpos) - 1) + 0.5) / (len(qpos) - 1) * table.duration_s
-    return {"clip_qpos": qpos, "clip_qvel": table.at(middles_s, np.zeros((len(middles_s), 2))).qvel}
+    between = table.at(middles_s, np.zeros((len(middles_s), 2))).qvel
+    return {"clip_qpos": qpos, "clip_begin_qvel": table.begin_velocities(), "clip_qvel": between}
 
 
 def _body_numbers(body: Anatomy) -> dict[str, np.ndarray]:
