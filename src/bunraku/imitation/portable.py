@@ -46,7 +46,7 @@ def following_numbers(built: Built, clip: Clip) -> dict[str, np.ndarray]:
 
 
 def _clip_numbers(table: MotionTable) -> dict[str, np.ndarray]:
-    """Poses at even times, the first frame's to the last's; velocities to begin with in each, and from each to the next."""
+    """Poses at even times, first to last frame; velocities to begin with in each, and from each to the next."""
     qpos = table.poses()
     middles_s = (np.arange(len(qpos) - 1) + 0.5) / (len(qpos) - 1) * table.duration_s
     between = table.at(middles_s, np.zeros((len(middles_s), 2))).qvel
