@@ -134,6 +134,34 @@ class TrainConfig:
     """What a policy that follows a clip, by ppo and with actions that are added to it, begins with."""
 
 
+def check_settings(cfg: TrainConfig) -> None:
+    """Refuse settings that cannot be.
+
+    Raises:
+        BunrakuError: one is not positive, not a share, or contradicts another.
+    """
+    shares = {
+        "discount": cfg.ppo.discount,
+        "later_discount": cfg.ppo.later_discount,
+        "trace": cfg.ppo.trace,
+        "awr discount": cfg.awr.discount,
+    }
+    for name, value in {"samples": cfg.samples, "count": cfg.count, "minibatch": cfg.ppo.minibatch}.items():
+        if value < 1:
+            raise BunrakuError(f"{name} = {value}: expected at least 1")
+    if cfg.shifts < 1 or cfg.count % cfg.shifts:
+        raise BunrakuError(f"shifts = {cfg.shifts}: expected a divisor of the count of characters, {cfg.count}")
+    for name, value in shares.items():
+        if not 0 <= value <= 1:
+            raise BunrakuError(f"{name} = {value}: expected 0 to 1")
+    if cfg.ppo.later_by <= cfg.ppo.later_from:
+        raise BunrakuError(f"later_by = {cfg.ppo.later_by}: expected more than later_from, {cfg.ppo.later_from}")
+    if not 0 < cfg.awr.validation < 1:
+        raise BunrakuError(f"validation = {cfg.awr.validation}: expected a share between 0 and 1")
+    if cfg.policy.deviation <= 0:
+        raise BunrakuError(f"deviation = {cfg.policy.deviation}: expected more than 0")
+
+
 @runtime_checkable
 class Learner(Protocol):
     """Something that gets better from segments of experience."""

@@ -8,7 +8,6 @@ one uninterrupted run with that budget would have been.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,30 +23,16 @@ from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
 from bunraku.imitation.clip_environment import ClipEnvironment
-from bunraku.imitation.curve import Line, learning_curve
-from bunraku.imitation.learner import Assisted, Learner
+from bunraku.imitation.learner import Assisted, Learner, check_settings
 from bunraku.imitation.learner import TrainConfig as TrainConfig
+from bunraku.imitation.ledger import Ledger
 from bunraku.imitation.policy import policy_of
 from bunraku.imitation.ppo import PPO
 from bunraku.imitation.primer import prime
 from bunraku.imitation.protocol import Environment
 from bunraku.imitation.rollout import Episodes, Segment, collect
-from bunraku.imitation.run import (
-    CHECKPOINT,
-    CURVE,
-    EVENTS,
-    KIND,
-    METRICS,
-    Run,
-    Subject,
-    history,
-    load_run,
-    pack,
-    settings_of,
-    unpack,
-)
+from bunraku.imitation.run import CHECKPOINT, KIND, Run, Subject, load_run, pack, settings_of, unpack
 from bunraku.imitation.shifts import Shifts
-from bunraku.imitation.tensorboard import EventFile
 
 CHECKPOINT_EVERY_S = 10.0
 _LEAST_WINDOW = 8
@@ -97,7 +82,7 @@ def train(
         BunrakuError: a setting that cannot be, `out` was made with other settings, a corrupt checkpoint, a reward, an
             observation or a loss that is not finite (the checkpoint is then of the update before).
     """
-    _check(cfg)
+    check_settings(cfg)
     environment = Shifts([make_environment(cfg.count // cfg.shifts) for _ in range(cfg.shifts)])
     settings = _settings(cfg, subject, environment)
     opened = artifact.open_output(out, KIND, settings, seed=cfg.seed, overwrite=overwrite)
@@ -117,29 +102,6 @@ def train(
     return load_run(out)
 
 
-def _check(cfg: TrainConfig) -> None:
-    shares = {
-        "discount": cfg.ppo.discount,
-        "later_discount": cfg.ppo.later_discount,
-        "trace": cfg.ppo.trace,
-        "awr discount": cfg.awr.discount,
-    }
-    for name, value in {"samples": cfg.samples, "count": cfg.count, "minibatch": cfg.ppo.minibatch}.items():
-        if value < 1:
-            raise BunrakuError(f"{name} = {value}: expected at least 1")
-    if cfg.shifts < 1 or cfg.count % cfg.shifts:
-        raise BunrakuError(f"shifts = {cfg.shifts}: expected a divisor of the count of characters, {cfg.count}")
-    for name, value in shares.items():
-        if not 0 <= value <= 1:
-            raise BunrakuError(f"{name} = {value}: expected 0 to 1")
-    if cfg.ppo.later_by <= cfg.ppo.later_from:
-        raise BunrakuError(f"later_by = {cfg.ppo.later_by}: expected more than later_from, {cfg.ppo.later_from}")
-    if not 0 < cfg.awr.validation < 1:
-        raise BunrakuError(f"validation = {cfg.awr.validation}: expected a share between 0 and 1")
-    if cfg.policy.deviation <= 0:
-        raise BunrakuError(f"deviation = {cfg.policy.deviation}: expected more than 0")
-
-
 def _settings(cfg: TrainConfig, subject: Subject, environment: Shifts) -> dict[str, Any]:
     """Everything that decides how a training goes; not how long."""
     mine = {key: value for key, value in asdict(cfg).items() if key != "samples"}
@@ -156,8 +118,7 @@ class _Training:
         self.episodes = Episodes.starting(cfg.count)
         self.recent = np.empty(0)
         self.best = self.learner.actor.policy(environment.layout)
-        self.history: list[dict[str, Any]] = []
-        self.events = EventFile(out / EVENTS) if tensorboard else None
+        self.ledger = Ledger(out, tensorboard=tensorboard)
         self.observation = environment.reset(cfg.seed)
         self._started, self._started_cpu, self._before = time.perf_counter(), time.process_time(), _Counts()
 
@@ -166,15 +127,7 @@ class _Training:
         file = self.out / CHECKPOINT
         if file.is_file():
             self._restore(file, artifact.read_arrays(file))
-            self.history = history(self.out)[: self.counts.updates]
-            if len(self.history) < self.counts.updates:
-                raise BunrakuError(
-                    f"{self.out / METRICS}: holds fewer updates than {file.name}; --overwrite starts anew"
-                )
-        lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
-        artifact.write_bytes(self.out / METRICS, lines.encode())
-        for entry in self.history:
-            self._show(entry)
+        self.ledger.reopen(self.counts.updates)
 
     def prime(self, make_environment: MakeEnvironment, progress: Progress) -> None:
         """Let the policy begin with what its primer teaches, if it has one and that is good for it.
@@ -216,7 +169,7 @@ class _Training:
         written, whole = time.monotonic(), None if (self.out / CHECKPOINT).is_file() else self._state()
         try:
             while counts.samples < cfg.samples and time.perf_counter() < deadline:
-                self._note(self._update())
+                self.ledger.note(self._update())
                 whole = self._state()
                 progress("train", min(counts.samples, cfg.samples), cfg.samples, f"return {self._return():.3f}")
                 if time.monotonic() - written > CHECKPOINT_EVERY_S:
@@ -237,7 +190,7 @@ class _Training:
             "steps_per_second": counts.samples / max(counts.wall_s, 1e-9),
             "training_return": _known(self._return()),
             "best_training_return": _known(counts.best_return),
-            "reward_terms": self.history[-1]["terms"] if self.history else {},
+            "reward_terms": self.ledger.entries[-1]["terms"] if self.ledger.entries else {},
             "seed": self.cfg.seed,
             "physics_hz": float(subject.physics_hz),
             "control_hz": float(self.environment.control_hz),
@@ -246,8 +199,7 @@ class _Training:
         }
         arrays = {**self.best.arrays("best."), **last.arrays("last.")}
         artifact.finish_output(self.out, arrays, last.description(), result)
-        if self.events is not None:
-            self.events.close()
+        self.ledger.close()
 
     def _update(self) -> dict[str, Any]:
         cfg, counts, learner = self.cfg, self.counts, self.learner
@@ -296,20 +248,6 @@ class _Training:
         for part, seconds in {"inference": inference_s, "update": update_s}.items():
             counts.times[part] = counts.times.get(part, 0.0) + seconds
 
-    def _note(self, entry: dict[str, Any]) -> None:
-        self.history.append(entry)
-        with artifact.disk_errors(self.out / METRICS), (self.out / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        self._show(entry)
-
-    def _show(self, entry: Mapping[str, Any]) -> None:
-        if self.events is None:
-            return
-        values = {name: entry[name] for name in ("return", "reward", "episode_s") if entry[name] is not None}
-        for group in ("terms", "learner", "times"):
-            values |= {f"{group}/{name}": value for name, value in entry[group].items()}
-        self.events.scalars(entry["samples"], entry["times"]["wall"], values)
-
     def _state(self) -> dict[str, np.ndarray]:
         """The training at the end of an update, as a copy."""
         arrays = {f"learner.{name}": array for name, array in self.learner.state().items()}
@@ -320,12 +258,7 @@ class _Training:
 
     def _write(self, state: Mapping[str, np.ndarray]) -> None:
         artifact.write_arrays(self.out / CHECKPOINT, state)
-        line = Line(
-            self.cfg.algorithm,
-            np.array([entry["samples"] for entry in self.history], np.float64),
-            np.array([entry["return"] for entry in self.history], np.float64),
-        )
-        artifact.write_bytes(self.out / CURVE, learning_curve([line], f"seed {self.cfg.seed}").encode())
+        self.ledger.draw(self.cfg.algorithm, f"seed {self.cfg.seed}")
 
     def _restore(self, file: Path, arrays: Mapping[str, np.ndarray]) -> None:
         self._check_shapes(file, arrays)
