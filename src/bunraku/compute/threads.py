@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -28,6 +29,19 @@ def one_thread() -> Iterator[None]:
 
     with threadpool_limits(limits=1):
         yield
+
+
+@contextlib.contextmanager
+def prompt_handover(seconds: float = 5e-4) -> Iterator[None]:
+    """Threads that come back from compiled code get the interpreter within so many seconds inside, not the usual five
+    milliseconds: those that simulate have work of a few milliseconds at a time.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def cores() -> int:

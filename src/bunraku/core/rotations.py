@@ -1,8 +1,8 @@
 """Rotations, written once for numpy and torch. Quaternions are wxyz; any leading dimensions are batch.
 
 Parameters are rotation vectors r (axis times angle, radians, R = exp([r]×)) or the first two columns of R
-(6-D, Zhou et al., CVPR 2019). Functions are smooth where the map is: series take over where a quotient would
-be 0/0, in values and in gradients.
+(6-D, Zhou et al., CVPR 2019). Functions are smooth where the map is: where a quotient would be 0/0 it has its
+limit, in values and in gradients.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 Array = TypeVar("Array", bound=Any)  # np.ndarray or torch.Tensor; what goes in comes out
 
-_SMALL = 1e-8  # below this squared angle the series are exact to double precision
+_TINY = 1e-30  # a squared length that is as good as 0, and whose root is not, in single precision too
 
 
 def _xp(array: Any) -> Any:
@@ -35,13 +35,10 @@ def _stacked(parts: list[Array]) -> Array:
     return result
 
 
-def _sinc_half(angle2: Array) -> Array:
-    """sin(a/2)/a as a function of a², smooth at 0."""
-    xp = _xp(angle2)
-    small = angle2 < _SMALL
-    safe = xp.where(small, xp.ones_like(angle2), angle2)
-    angle = xp.sqrt(safe)
-    return xp.where(small, 0.5 - angle2 / 48, xp.sin(angle / 2) / angle)
+def _length(squared: Array) -> Array:
+    """√ of a squared length, never 0: what is divided by it is then the limit, in values and in gradients."""
+    xp = _xp(squared)
+    return xp.sqrt(np.maximum(squared, _TINY) if xp is np else xp.clip(squared, min=_TINY))
 
 
 def quat_multiply(p: Array, q: Array) -> Array:
@@ -76,27 +73,18 @@ def quat_rotate(q: Array, v: Array) -> Array:
 def quat_from_rotvec(r: Array) -> Array:
     """exp: rotation vectors (…, 3) of any length to unit quaternions (…, 4)."""
     xp = _xp(r)
-    angle2 = xp.sum(r * r, axis=-1)
-    small = angle2 < _SMALL
-    safe = xp.where(small, xp.ones_like(angle2), angle2)
-    w = xp.where(small, 1 - angle2 / 8, xp.cos(xp.sqrt(safe) / 2))
-    return xp.concat([w[..., None], r * _sinc_half(angle2)[..., None]], axis=-1)
+    angle = _length(xp.sum(r * r, axis=-1))
+    return xp.concat([xp.cos(angle / 2)[..., None], r * (xp.sin(angle / 2) / angle)[..., None]], axis=-1)
 
 
 def rotvec_from_quat(q: Array) -> Array:
     """log: unit quaternions (…, 4) to the rotation vectors (…, 3) of at most π; q and −q give the same."""
     xp = _xp(q)
     q = xp.where(q[..., :1] < 0, -q, q)
-    u2 = xp.sum(q[..., 1:] * q[..., 1:], axis=-1)
-    small = u2 < _SMALL
-    length = xp.sqrt(xp.where(small, xp.ones_like(u2), u2))
-    w = q[..., 0]
+    u = q[..., 1:]
+    length = _length(xp.sum(u * u, axis=-1))
     # a = 2·atan2(|u|, w), well conditioned near 0 and near π alike; acos(w) is neither.
-    safe_w = xp.where(small, xp.ones_like(w), w)
-    factor = xp.where(
-        small, 2 / xp.where(small, w, xp.ones_like(w)) * (1 - u2 / 3), 2 * xp.atan2(length, safe_w) / length
-    )
-    return q[..., 1:] * factor[..., None]
+    return u * (2 * xp.atan2(length, q[..., 0]) / length)[..., None]
 
 
 def matrix_from_quat(q: Array) -> Array:

@@ -33,6 +33,9 @@ from bunraku.imitation.touch import Touch, touch
 HOLD_S = 0.25
 """How long the last pose of a clip that does not loop is held (DeepMimic's evaluation)."""
 
+_HANDOVER_S = 1e-4
+"""Pause in which a thread that simulates gets going."""
+
 
 @dataclass(frozen=True)
 class ClipConfig:
@@ -183,6 +186,8 @@ class ClipEnvironment:
         self._underway = control
         if self._background is not None:
             self._underway = self._background.submit(copy_context().run, self.simulation.advance, control)
+            # Else it would begin when this thread next waits for something, or is made to hand the interpreter over.
+            time.sleep(_HANDOVER_S)
 
     def conclude(self) -> Step:
         """Wait for the control step that was begun, and judge it."""

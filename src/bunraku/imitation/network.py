@@ -55,7 +55,8 @@ class Dense:
         """The same, and how gradients come back through it."""
         layers, inputs, sums = self.layers, [x], list[np.ndarray]()
         for weight, bias in layers[:-1]:
-            sums.append(inputs[-1] @ weight.T + bias)
+            sums.append(inputs[-1] @ weight.T)
+            sums[-1] += bias
             inputs.append(activated(sums[-1], self.activation))
         weight, bias = layers[-1]
 
@@ -139,7 +140,9 @@ def slope(
         return 1 - y * y
     if activation == "elu":
         # eˣ = y + 1 below 0.
-        return np.minimum(y, 0) + 1
+        dy = np.minimum(y, 0)
+        dy += 1
+        return dy
     # silu: with s = sigmoid(x), s + x·s·(1 − s) = s + y·(1 − s).
     sigmoid = 0.5 * (1 + np.tanh(x / 2))
     return sigmoid + y * (1 - sigmoid)
@@ -183,6 +186,7 @@ class Adam:
     def __init__(self, parameters: Float32[np.ndarray, "parameters"]) -> None:
         self.parameters, self.steps = parameters, 0
         self.moment, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
+        self._spare = np.empty_like(parameters)
 
     def descend(self, gradient: Float32[np.ndarray, "parameters"], rate: float, greatest: float = 0.0) -> None:
         """One step; a gradient longer than `greatest` is shortened to it (0: never). `gradient` is overwritten."""
@@ -194,17 +198,19 @@ class Adam:
                 gradient *= greatest / length
         self.steps += 1
         # m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g²                       (algorithm 1)
+        spare = np.multiply(gradient, 1 - first, out=self._spare)
         self.moment *= first
-        self.moment += (1 - first) * gradient
+        self.moment += spare
         gradient *= gradient
+        gradient *= 1 - second
         self.square *= second
-        self.square += (1 - second) * gradient
-        # θ ← θ − α·m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
+        self.square += gradient
+        # θ ← θ − α·m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ): with c = √(1 − β₂ᵗ), √v̂ + ε = (√v + ε·c)/c
+        correction = (1 - second**self.steps) ** 0.5
         np.sqrt(self.square, out=gradient)
-        gradient *= (1 - second**self.steps) ** -0.5
-        gradient += least
+        gradient += least * correction
         np.divide(self.moment, gradient, out=gradient)
-        gradient *= rate / (1 - first**self.steps)
+        gradient *= rate * correction / (1 - first**self.steps)
         self.parameters -= gradient
 
     def state(self, prefix: str) -> dict[str, np.ndarray]:

@@ -132,7 +132,11 @@ def activated(x: Float[np.ndarray, "*batch width"], activation: Activation) -> F
     if activation == "tanh":
         return np.tanh(x)
     if activation == "elu":
-        return np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
+        y = np.minimum(x, 0)
+        np.expm1(y, out=y)
+        # One of the two is 0.
+        y += np.maximum(x, 0)
+        return y
     # silu: x·sigmoid(x), the sigmoid by way of tanh, which does not overflow.
     return x * (0.5 * (1 + np.tanh(x / 2)))
 

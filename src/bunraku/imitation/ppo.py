@@ -153,6 +153,7 @@ class PPO:
         """In so many more updates the policy stays as it is, and the critic learns what it is worth."""
         self.actor_optimiser, self.critic_optimiser = Adam(self.actor.parameters), Adam(self.critic.parameters)
         self._learn_deviation = policy.learn_deviation
+        self._gradient = np.empty_like(self.actor.parameters)
 
     def lend(self) -> Task:
         """What an assistant of this learner is to do."""
@@ -244,11 +245,10 @@ class PPO:
         # dr/dμ = r·z/σ, dr/dlog σ = r·(z² − 1), z = (a − μ)/σ
         inverse = np.exp(-actor.log_deviation)
         z, along = (actions - mean) * inverse, (gradient * ratio)[:, None]
-        step = np.zeros_like(actor.parameters)
+        step = self._gradient
         pull(along * z * inverse, step[: -len(inverse)])
-        if self._learn_deviation:
-            # H(N(μ, σ²)) = log σ + ½·log 2πe; the constant does not matter.
-            step[-len(inverse) :] = (along * (z * z - 1)).sum(axis=0) - cfg.entropy
+        # H(N(μ, σ²)) = log σ + ½·log 2πe; the constant does not matter.
+        step[-len(inverse) :] = (along * (z * z - 1)).sum(axis=0) - cfg.entropy if self._learn_deviation else 0.0
         kl = math.nan
         if measured:
             kl = float(divergence(old_mean, old_log_deviation, mean, actor.log_deviation).mean())

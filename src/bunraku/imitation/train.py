@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bunraku.compute.assistant import Assistant
-from bunraku.compute.threads import one_thread
+from bunraku.compute.threads import one_thread, prompt_handover
 from bunraku.core import artifact
 from bunraku.core.errors import BunrakuError
 from bunraku.core.progress import Progress, silent
@@ -91,7 +91,7 @@ def train(
     if opened.state == "finished" and not (out / CHECKPOINT).is_file():
         raise BunrakuError(f"{out / CHECKPOINT}: is missing; without it the run cannot be continued")
     # What is not a number is found and named where rewards, observations and losses are looked at.
-    with artifact.alone(out), one_thread(), np.errstate(over="ignore", invalid="ignore"):
+    with artifact.alone(out), one_thread(), prompt_handover(), np.errstate(over="ignore", invalid="ignore"):
         training = _Training(environment, cfg, out, tensorboard)
         training.resume()
         if training.counts.samples == 0:
