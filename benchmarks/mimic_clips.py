@@ -143,7 +143,7 @@ def rows(work: Path) -> Iterable[dict[str, Any]]:
 
 def report(asked: argparse.Namespace) -> None:
     """The table so far, printed and written; what other machines or sittings measured stays in it."""
-    file = RESULTS / "mimic_clips.json"
+    file = RESULTS / f"{asked.table}.json"
     before = json.loads(file.read_text())["rows"] if file.exists() else []
     found = list(rows(asked.work))
     here = {(row["clip"], row["seed"]) for row in found}
@@ -153,7 +153,7 @@ def report(asked: argparse.Namespace) -> None:
     )
     print_table("clips", [{k: v for k, v in row.items() if k not in ("curve", "terms", "last")} for row in everything])
     config = {name: value for name, value in vars(asked).items() if name not in ("work", "data", "clips")}
-    record("mimic_clips", config, everything, paper={clip: list(figures) for clip, figures in PAPER.items()})
+    record(asked.table, config, everything, paper={clip: list(figures) for clip, figures in PAPER.items()})
 
 
 def main() -> None:
@@ -170,6 +170,7 @@ def main() -> None:
     parser.add_argument("--wide", action="store_true", help="examine what was trained in more episodes")
     parser.add_argument("--strictly", action="store_true", help="256 episodes decide when a training ends")
     parser.add_argument("--mend", action="store_true")
+    parser.add_argument("--table", default="mimic_clips", help="name of the file of results")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("BUNRAKU_DATA", "data")))
     asked = parser.parse_args()
