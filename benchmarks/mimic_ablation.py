@@ -72,7 +72,6 @@ TABLES: dict[str, tuple[Variant, ...]] = {
         Variant("early termination only", _first),
         Variant("initialisation only", _never_ends),
         Variant("neither", lambda cfg: _first(_never_ends(cfg))),
-        Variant("all starts uniform", lambda cfg: replace(cfg, phases=PhasesConfig(uniform=1.0))),
     ),
     "physics": (
         Variant("240 Hz, armature .05 (preset)"),
@@ -98,6 +97,7 @@ TABLES: dict[str, tuple[Variant, ...]] = {
         Variant("lead 0", lambda cfg: replace(cfg, lead=0.0)),
         Variant("lead 2", lambda cfg: replace(cfg, lead=2.0)),
         Variant("no limit to straying", lambda cfg: replace(cfg, stray_m=0.0, stray_rad=0.0)),
+        Variant("all starts uniform", lambda cfg: replace(cfg, phases=PhasesConfig(uniform=1.0))),
         Variant("episodes of 20 s", lambda cfg: replace(cfg, episode_s=20.0)),
     ),
 }
