@@ -1,11 +1,12 @@
 """Work shared out among threads."""
 
+import sys
 import threading
 
 import numpy as np
 import pytest
 
-from bunraku.compute.threads import cores, spread
+from bunraku.compute.threads import cores, prompt_handover, spread
 
 
 def test_results_come_in_the_order_of_their_parts_and_from_several_threads_at_once():
@@ -53,3 +54,16 @@ def test_the_variable_says_how_many_cores(told, expected, monkeypatch):
 def test_what_says_nothing_leaves_all_cores(told, monkeypatch):
     monkeypatch.setenv("BUNRAKU_CORES", told)
     assert 1 <= cores() <= 8
+
+
+def test_the_interpreter_is_handed_over_sooner_inside_and_as_before_outside_also_after_an_error():
+    before = sys.getswitchinterval()
+
+    def fail():
+        with prompt_handover(1e-3):
+            assert sys.getswitchinterval() == pytest.approx(1e-3)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert sys.getswitchinterval() == before != pytest.approx(1e-3)

@@ -103,6 +103,7 @@ def test_player_and_environment_see_and_set_the_same(loop, settings, tmp_path):
     qpos, qvel = follower.begin(0.2)
     np.testing.assert_allclose(qpos, environment.simulation.qpos[0], atol=1e-12)
     np.testing.assert_allclose(qvel, environment.simulation.qvel[0], atol=1e-12)
+    assert np.abs(qvel - follower.wanted(0.2)[1]).max() > 1e-3, "velocities to begin with are not the clip's own"
     for _ in range(STEPS):
         qpos, qvel = environment.simulation.qpos[0].copy(), environment.simulation.qvel[0].copy()
         time_s = float(environment.times_s[0])

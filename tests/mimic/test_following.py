@@ -18,6 +18,7 @@ from bunraku.imitation.learner import PPOConfig, PrimerConfig, TrainConfig
 from bunraku.imitation.policy import PolicyConfig
 from bunraku.imitation.run import CHECKPOINT, history
 from bunraku.mimic.fitting import fall_of, fitting_clip
+from bunraku.mimic.opening import open_task
 
 SMALL = TrainConfig("ppo", 64, 0, 4, 8, PolicyConfig((16,), (16,), "elu", 0.1), ppo=PPOConfig(epochs=2, minibatch=16))
 SHORT = ClipConfig(episode_s=0.4)
@@ -94,6 +95,12 @@ def test_a_run_that_began_with_a_primer_goes_on_exactly_also_from_before_the_fir
     assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in other if name != "counts")
     kl = [entry["learner"]["kl"] for entry in history(tmp_path / "b")]
     assert kl[0] == 0.0 < kl[1]
+
+
+def test_unless_told_otherwise_half_of_the_starts_follow_failures_and_episodes_are_short():
+    cfg = open_task("humanoid", "squatting", "auto", None, None, 1).cfg
+    assert isinstance(cfg, ClipConfig)
+    assert (cfg.episode_s, cfg.phases.uniform) == (5.0, 0.5)
 
 
 def test_a_run_of_another_version_is_named_with_the_setting_that_is_unknown(finished, tmp_path):

@@ -34,7 +34,7 @@ def one_thread() -> Iterator[None]:
 @contextlib.contextmanager
 def prompt_handover(seconds: float = 5e-4) -> Iterator[None]:
     """Threads that come back from compiled code get the interpreter within so many seconds inside, not the usual five
-    milliseconds: those that simulate have work of a few milliseconds at a time.
+    milliseconds: those that simulate have work of a few milliseconds at a time. For the whole process.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(seconds)

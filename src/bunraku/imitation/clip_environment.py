@@ -34,7 +34,7 @@ HOLD_S = 0.25
 """How long the last pose of a clip that does not loop is held (DeepMimic's evaluation)."""
 
 _HANDOVER_S = 1e-4
-"""Pause in which a thread that simulates gets going."""
+"""Pause in which a thread that simulates gets going [s]."""
 
 
 @dataclass(frozen=True)
