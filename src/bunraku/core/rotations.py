@@ -41,8 +41,21 @@ def _length(squared: Array) -> Array:
     return xp.sqrt(np.maximum(squared, _TINY) if xp is np else xp.clip(squared, min=_TINY))
 
 
+def _pairs(q: np.ndarray) -> np.ndarray:
+    """Quaternions as pairs of complex numbers, q = (w + xi) + (y + zi)·j."""
+    return np.ascontiguousarray(q).view(np.complex64 if q.dtype == np.float32 else np.complex128)
+
+
 def quat_multiply(p: Array, q: Array) -> Array:
     """Hamilton product p·q of (…, 4) quaternions: the rotation q first, then p."""
+    if _xp(p) is np and p.dtype == q.dtype and p.dtype in (np.float32, np.float64):
+        # (a + bj)·(c + dj) = (a·c − b·d̄) + (a·d + b·c̄)·j: a third of the passes over small batches.
+        result: Any = np.empty(np.broadcast_shapes(p.shape, q.shape), p.dtype)
+        left, right, product = _pairs(p), _pairs(q), _pairs(result)
+        a, b, c, d = left[..., 0], left[..., 1], right[..., 0], right[..., 1]
+        np.subtract(a * c, b * d.conj(), out=product[..., 0])
+        np.add(a * d, b * c.conj(), out=product[..., 1])
+        return result
     pw, px, py, pz = (p[..., i] for i in range(4))
     qw, qx, qy, qz = (q[..., i] for i in range(4))
     return _stacked(
@@ -57,8 +70,11 @@ def quat_multiply(p: Array, q: Array) -> Array:
 
 def quat_conjugate(q: Array) -> Array:
     """The inverse of unit quaternions (…, 4)."""
-    xp = _xp(q)
-    return xp.concat([q[..., :1], -q[..., 1:]], axis=-1)
+    if _xp(q) is not np:
+        return _xp(q).concat([q[..., :1], -q[..., 1:]], axis=-1)
+    inverse = -q
+    inverse[..., 0] = q[..., 0]
+    return inverse
 
 
 def quat_rotate(q: Array, v: Array) -> Array:
@@ -73,18 +89,17 @@ def quat_rotate(q: Array, v: Array) -> Array:
 def quat_from_rotvec(r: Array) -> Array:
     """exp: rotation vectors (…, 3) of any length to unit quaternions (…, 4)."""
     xp = _xp(r)
-    angle = _length(xp.sum(r * r, axis=-1))
+    angle = _length(xp.vecdot(r, r))
     return xp.concat([xp.cos(angle / 2)[..., None], r * (xp.sin(angle / 2) / angle)[..., None]], axis=-1)
 
 
 def rotvec_from_quat(q: Array) -> Array:
     """log: unit quaternions (…, 4) to the rotation vectors (…, 3) of at most π; q and −q give the same."""
     xp = _xp(q)
-    q = xp.where(q[..., :1] < 0, -q, q)
-    u = q[..., 1:]
-    length = _length(xp.sum(u * u, axis=-1))
-    # a = 2·atan2(|u|, w), well conditioned near 0 and near π alike; acos(w) is neither.
-    return u * (2 * xp.atan2(length, q[..., 0]) / length)[..., None]
+    w, u = q[..., 0], q[..., 1:]
+    length = _length(xp.vecdot(u, u))
+    # a = 2·atan2(|u|, w), well conditioned near 0 and near π alike; acos(w) is neither. Of −q for w < 0.
+    return u * (2 * xp.atan2(xp.copysign(length, w), xp.abs(w)) / length)[..., None]
 
 
 def matrix_from_quat(q: Array) -> Array:
@@ -197,7 +212,8 @@ def geodesic_angle(p: Array, q: Array) -> Array:
 def quat_angle(q: Array) -> Array:
     """The angle in [0, π] that unit quaternions (…, 4) turn by."""
     xp = _xp(q)
-    return 2 * xp.atan2(xp.sqrt(xp.sum(q[..., 1:] ** 2, axis=-1)), xp.abs(q[..., 0]))
+    u = q[..., 1:]
+    return 2 * xp.atan2(xp.sqrt(xp.vecdot(u, u)), xp.abs(q[..., 0]))
 
 
 def nearest_branch(r: Float[np.ndarray, "*batch 3"], reference: Float[np.ndarray, "*batch 3"]) -> np.ndarray:

@@ -226,7 +226,7 @@ def joint_turns(body: Anatomy, qpos: Float[np.ndarray, "count nq"]) -> Float[np.
     turns[:, :hinges] = np.eye(3) + np.sin(angle) * body.hinge_across
     turns[:, :hinges] += (1 - np.cos(angle)) * (body.hinge_across @ body.hinge_across)
     quat = qpos[:, body.quat_q]
-    turns[:, hinges:] = matrix_from_quat(quat / np.sqrt((quat**2).sum(axis=-1, keepdims=True)))
+    turns[:, hinges:] = matrix_from_quat(quat / np.sqrt(np.vecdot(quat, quat))[..., None])
     return turns
 
 

@@ -71,8 +71,8 @@ class Following:
         hinges = np.abs(self.qvel[:, v] - self.moment.qvel[:, v])
         # Both are given in their own body's frame: the reference's is turned into the simulated one's.
         own, wanted = self.qvel[:, self.body.quat_v], self.moment.qvel[:, self.body.quat_v]
-        turned = quat_rotate(quat_conjugate(self.quat_errors), wanted)
-        return np.concatenate([hinges, np.sqrt(((own - turned) ** 2).sum(axis=-1))], axis=1)
+        off = own - quat_rotate(quat_conjugate(self.quat_errors), wanted)
+        return np.concatenate([hinges, np.sqrt(np.vecdot(off, off))], axis=1)
 
     @cached_property
     def centre_error_w(self) -> Float[np.ndarray, "count 3"]:

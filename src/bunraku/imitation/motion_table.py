@@ -61,7 +61,7 @@ class MotionTable:
         nq = self._rows.shape[1] - Landmarks.size(self.body)
         qpos, quats = row[:, :nq], self.body.quat_q
         quat = qpos[:, quats]
-        qpos[:, quats] = quat / np.sqrt((quat * quat).sum(axis=2, keepdims=True))
+        qpos[:, quats] = quat / np.sqrt(np.vecdot(quat, quat))[..., None]
         qvel = self._qvel[self._segment[before]]
         if not self.loops:
             qvel = qvel * (times_s < self.duration_s)[:, None]
@@ -104,7 +104,9 @@ class MotionTable:
 
     def root_xy(self, times_s: Float[np.ndarray, "count"]) -> Float[np.ndarray, "count 2"]:
         """Horizontal position of the clip's root, within the first cycle."""
-        return self.at(times_s, np.zeros((len(times_s), 2))).qpos[:, :2]
+        before, u = self._place(times_s)
+        xy = self._rows[:, :2]
+        return xy[before] + u * (xy[before + 1] - xy[before])
 
     def cycle(self, times_s: Float[np.ndarray, "count"]) -> Int[np.ndarray, "count"]:
         """How many whole cycles are over."""
