@@ -5,18 +5,21 @@
     python benchmarks/mimic_ablation.py learner walk --samples 1500000 --seeds 3 --work DIR   what the preset is made of
 
 Each row is one training from scratch with one thing changed from the preset; all of a table have the same budget of
-samples. They are kept in `--work` and go on where they stopped. Judged as benchmarks/mimic_clips.py judges.
+samples, and each clip a file of its own, with all rows that are in `--work`. Trainings are kept there and go on where
+they stopped. Judged as benchmarks/mimic_clips.py judges.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from exam import examined
 from record import print_table, record
 
 from bunraku import mimic
@@ -102,11 +105,12 @@ TABLES: dict[str, tuple[Variant, ...]] = {
     ),
 }
 
-JUDGED = ("normalized_return", "normalized_return_literal", "full_episodes", "mean_episode_s", "train_wall_seconds")
+JUDGED = ("normalized_return", "normalized_return_literal", "full_episodes", "mean_episode_s")
+SPENT = ("train_wall_seconds", "train_cpu_seconds")
 
 
-def trained(clip: str, variant: Variant, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
-    """One row."""
+def trained(clip: str, variant: Variant, seed: int, asked: argparse.Namespace) -> None:
+    """Train one row, and keep it beside its training."""
     preset = following_ppo(asked.samples)
     base = ClipConfig(episode_s=preset.episode_s, fall=FALLS[clip])
     name = "".join(letter if letter.isalnum() else "_" for letter in variant.name)
@@ -114,9 +118,10 @@ def trained(clip: str, variant: Variant, seed: int, asked: argparse.Namespace) -
     if variant.xml is not None:
         character = file = asked.work / f"{name}.xml"
         write_bytes(file, character_from_xml(variant.xml, "humanoid").xml.encode())
+    folder = asked.work / f"{clip}_{name}_{seed}"
     done = mimic.train(
         character,
-        asked.work / f"{clip}_{name}_{seed}",
+        folder,
         clip=asked.data / "clips" / "deepmimic" / f"humanoid3d_{clip}.txt",
         samples=asked.samples,
         seed=seed,
@@ -124,8 +129,22 @@ def trained(clip: str, variant: Variant, seed: int, asked: argparse.Namespace) -
         cfg=variant.plan(preset.train),
         environment=variant.cfg(base),
     )
-    row = {"clip": clip, "variant": variant.name, "seed": seed, "Msamples": done["samples"] / 1e6}
-    return row | {key: done[key] for key in JUDGED} | {"no_action": done["controllers"][1]["normalized_return"]}
+    row = {"variant": variant.name, "seed": seed, "Msamples": done["samples"] / 1e6}
+    row |= {key: done[key] for key in (*JUDGED, *SPENT)}
+    wide = examined(folder)
+    row |= {"in 256": wide["normalized_return"], "whole of 256": wide["full_episodes"]}
+    row["no_action"] = done["controllers"][1]["normalized_return"]
+    kept = {"table": asked.table, "clip": clip, "samples": asked.samples, "row": row}
+    folder.with_suffix(".json").write_text(json.dumps(kept))
+
+
+def rows_of(clip: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """All rows of a clip with this budget, in the table's order."""
+    order = [variant.name for variant in TABLES[asked.table]]
+    kept = [json.loads(file.read_text()) for file in asked.work.glob(f"{clip}_*.json")]
+    same = {"table": asked.table, "clip": clip, "samples": asked.samples}
+    rows = [each["row"] for each in kept if {key: each[key] for key in same} == same]
+    return sorted(rows, key=lambda row: (order.index(row["variant"]), row["seed"]))
 
 
 def main() -> None:
@@ -142,14 +161,14 @@ def main() -> None:
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     variants = [v for v in TABLES[asked.table] if not asked.only or any(word in v.name for word in asked.only)]
-    rows: list[dict[str, Any]] = []
-    config = {name: value for name, value in vars(asked).items() if name not in ("work", "data")}
     for clip in asked.clips:
+        config = {"table": asked.table, "clip": clip, "samples": asked.samples, "threads": asked.threads}
         for variant in variants:
             for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
-                rows.append(trained(clip, variant, seed, asked))
-                print_table(asked.table, rows)
-                record(f"mimic_ablation_{asked.table}", config, rows, paper=PAPER.get(asked.table, {}))
+                trained(clip, variant, seed, asked)
+                rows, paper = rows_of(clip, asked), PAPER.get(asked.table, {}).get(clip)
+                print_table(f"{asked.table}, {clip}", rows)
+                record(f"mimic_ablation_{asked.table}_{clip}", config, rows, paper=paper)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from exam import examined
 from record import RESULTS, code, print_table, record
 
 from bunraku import mimic
@@ -62,7 +63,7 @@ def trained(clip: str, seed: int, asked: argparse.Namespace) -> None:
         point["no_action"] = done["controllers"][1]["normalized_return"]
         point["kinematic_pd"] = done["controllers"][2]["normalized_return"]
         if asked.strictly:
-            point["wide"] = _examined(out)
+            point["wide"] = examined(out)
         points.append(point)
         write_json(kept, points)
         report(asked)
@@ -72,19 +73,8 @@ def widened(clip: str, seed: int, asked: argparse.Namespace) -> None:
     """Examine the last policy once more, in 256 episodes."""
     kept = asked.work / f"{clip}_{seed}.json"
     points = json.loads(kept.read_text())
-    points[-1]["wide"] = _examined(asked.work / f"{clip}_{seed}")
+    points[-1]["wide"] = examined(asked.work / f"{clip}_{seed}")
     write_json(kept, points)
-
-
-def _examined(folder: Path) -> dict[str, Any]:
-    """What the last policy of a training gets in 256 episodes of another seed."""
-    from bunraku.imitation.clip_evaluate import evaluate_clip
-    from bunraku.imitation.evaluate import EvaluateConfig
-    from bunraku.mimic.opening import load_trained, policy_of
-
-    run, task = load_trained(folder, None)
-    done = evaluate_clip(policy_of(run, "last").act, task.exam, EvaluateConfig(256, 20.0, 1)).values()
-    return {name: done[name] for name in ("normalized_return", "full_episodes", "mean_episode_s", "reward_terms")}
 
 
 def _over(clip: str, points: list[dict[str, Any]], asked: argparse.Namespace) -> bool:
