@@ -5,8 +5,8 @@
     python benchmarks/mimic_ablation.py learner walk --samples 1500000 --seeds 3 --work DIR   what the preset is made of
 
 Each row is one training from scratch with one thing changed from the preset; all of a table have the same budget of
-samples, and each clip a file of its own, with all rows that are in `--work`. Trainings are kept there and go on where
-they stopped. Judged as benchmarks/mimic_clips.py judges.
+samples, and each clip a file of its own, in which rows of the same budget that others measured stay. Trainings are kept
+in `--work` and go on where they stopped. Judged as benchmarks/mimic_clips.py judges.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from exam import examined
-from record import print_table, record
+from record import code, merged, print_table, record
 
 from bunraku import mimic
 from bunraku.core.artifact import write_bytes
@@ -133,18 +133,27 @@ def trained(clip: str, variant: Variant, seed: int, asked: argparse.Namespace) -
     row |= {key: done[key] for key in (*JUDGED, *SPENT)}
     wide = examined(folder)
     row |= {"in 256": wide["normalized_return"], "whole of 256": wide["full_episodes"]}
-    row["no_action"] = done["controllers"][1]["normalized_return"]
+    row |= {"no_action": done["controllers"][1]["normalized_return"], "code": code()}
     kept = {"table": asked.table, "clip": clip, "samples": asked.samples, "row": row}
     folder.with_suffix(".json").write_text(json.dumps(kept))
 
 
 def rows_of(clip: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
-    """All rows of a clip with this budget, in the table's order."""
-    order = [variant.name for variant in TABLES[asked.table]]
+    """All rows of a clip with this budget that are kept here."""
     kept = [json.loads(file.read_text()) for file in asked.work.glob(f"{clip}_*.json")]
     same = {"table": asked.table, "clip": clip, "samples": asked.samples}
-    rows = [each["row"] for each in kept if {key: each[key] for key in same} == same]
-    return sorted(rows, key=lambda row: (order.index(row["variant"]), row["seed"]))
+    return [each["row"] for each in kept if {key: each[key] for key in same} == same]
+
+
+def report(clip: str, asked: argparse.Namespace) -> None:
+    """The table so far in its order, printed and written; what other machines or sittings measured stays in it."""
+    name = f"mimic_ablation_{asked.table}_{clip}"
+    config = {"table": asked.table, "clip": clip, "samples": asked.samples, "threads": asked.threads}
+    order = [variant.name for variant in TABLES[asked.table]]
+    everything = merged(name, rows_of(clip, asked), ("variant", "seed"), config)
+    everything.sort(key=lambda row: (order.index(row["variant"]), row["seed"]))
+    print_table(name, [{word: value for word, value in row.items() if word != "code"} for row in everything])
+    record(name, config, everything, paper=PAPER.get(asked.table, {}).get(clip))
 
 
 def main() -> None:
@@ -162,13 +171,10 @@ def main() -> None:
     asked.work.mkdir(parents=True, exist_ok=True)
     variants = [v for v in TABLES[asked.table] if not asked.only or any(word in v.name for word in asked.only)]
     for clip in asked.clips:
-        config = {"table": asked.table, "clip": clip, "samples": asked.samples, "threads": asked.threads}
         for variant in variants:
             for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
                 trained(clip, variant, seed, asked)
-                rows, paper = rows_of(clip, asked), PAPER.get(asked.table, {}).get(clip)
-                print_table(f"{asked.table}, {clip}", rows)
-                record(f"mimic_ablation_{asked.table}_{clip}", config, rows, paper=paper)
+                report(clip, asked)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from exam import examined
-from record import RESULTS, code, print_table, record
+from record import code, merged, print_table, record
 
 from bunraku import mimic
 from bunraku.core.artifact import write_json
@@ -133,14 +133,8 @@ def rows(work: Path) -> Iterable[dict[str, Any]]:
 
 def report(asked: argparse.Namespace) -> None:
     """The table so far, printed and written; what other machines or sittings measured stays in it."""
-    file = RESULTS / f"{asked.table}.json"
-    before = json.loads(file.read_text())["rows"] if file.exists() else []
-    found = list(rows(asked.work))
-    here = {(row["clip"], row["seed"]) for row in found}
-    everything = sorted(
-        [*found, *(row for row in before if (row["clip"], row["seed"]) not in here)],
-        key=lambda row: (row["clip"], row["seed"]),
-    )
+    key = ("clip", "seed")
+    everything = sorted(merged(asked.table, rows(asked.work), key), key=lambda row: [row[word] for word in key])
     print_table("clips", [{k: v for k, v in row.items() if k not in ("curve", "terms", "last")} for row in everything])
     config = {name: value for name, value in vars(asked).items() if name not in ("work", "data", "clips")}
     record(asked.table, config, everything, paper={clip: list(figures) for clip, figures in PAPER.items()})

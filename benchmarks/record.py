@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,22 @@ def record(name: str, config: Mapping[str, Any], rows: Sequence[Mapping[str, Any
     path.write_text(json.dumps(content, indent=1) + "\n")
     print(f"\nwritten: {path.relative_to(ROOT)}")
     return path
+
+
+def merged(
+    name: str, found: Iterable[dict[str, Any]], key: Sequence[str], config: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The rows found here, and those of the file that stands there that other machines or sittings measured.
+
+    Rows are the same that agree in `key`. With `config`, a file of another configuration gives none.
+    """
+    file = RESULTS / f"{name}.json"
+    rows = list(found)
+    here = {tuple(row[word] for word in key) for row in rows}
+    before = json.loads(file.read_text()) if file.exists() else {"rows": [], "config": config}
+    if config is not None and before["config"] != config:
+        return rows
+    return rows + [row for row in before["rows"] if tuple(row[word] for word in key) not in here]
 
 
 def code() -> dict[str, Any] | None:
