@@ -53,7 +53,7 @@ def merged(
     file = RESULTS / f"{name}.json"
     rows = list(found)
     here = {tuple(row[word] for word in key) for row in rows}
-    before = json.loads(file.read_text()) if file.exists() else {"rows": [], "config": config}
+    before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"rows": [], "config": config}
     if config is not None and before["config"] != config:
         return rows
     return rows + [row for row in before["rows"] if tuple(row[word] for word in key) not in here]
