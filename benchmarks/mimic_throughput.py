@@ -1,10 +1,11 @@
 """How much of the physics' speed is left for a training, and how the environment compares with PyBullet's.
 
-    python benchmarks/mimic_throughput.py [--clip FILE] [--seconds 20]
+    python benchmarks/mimic_throughput.py [--clip FILE] [--rounds 5] [--seconds 4]
 
-One run, one machine, alternating: `mj_step` alone on one and two threads (random torques about the clip's poses, ground
-contacts on, 240 Hz), our environment without a learner, a training end to end on one and two threads; and, where its
-wheel is there (pip install pybullet), PyBullet's own DeepMimic environment at 240 Hz, stepped as its tests do.
+One run, one machine, in rounds, since machines that are shared change their speed within a minute: `mj_step` alone
+(random torques, ground contacts on, 240 Hz) before and after a training end to end and our environment without a
+learner, on two threads and on one; and, where its wheel is there (pip install pybullet), PyBullet's own DeepMimic
+environment at 240 Hz, stepped as its tests do. Ratios are taken within a round; the table has the medians.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import mujoco
@@ -79,9 +81,10 @@ def environment(clip: Any, threads: int, seconds: float) -> float:
     return done / spent
 
 
-def training(clip: Any, threads: int, samples: int) -> tuple[float, dict[str, float]]:
-    """Control steps per second of PPO from scratch, checkpoints included, and where its time went; without a primer,
-    which would use up most of the samples."""
+def training(clip: Any, threads: int, samples: int) -> float:
+    """Control steps per second of PPO from scratch, checkpoints included; without a primer, which would use up most of
+    the samples.
+    """
     character = open_character("humanoid")
     plan, simulation = following_ppo(samples).train, SimulationConfig(threads=threads)
     plan = replace(plan, primer=PrimerConfig())
@@ -93,7 +96,7 @@ def training(clip: Any, threads: int, samples: int) -> tuple[float, dict[str, fl
             subject=Subject("humanoid", character.hash, character.physics_hz),
             threads=threads,
         )
-    return float(run.result["steps_per_second"]), dict(run.result["times"])
+    return float(run.result["steps_per_second"])
 
 
 def pybullet(seconds: float) -> float | None:
@@ -127,41 +130,44 @@ def pybullet(seconds: float) -> float | None:
     return done / (time.perf_counter() - began)
 
 
+STEPPING, ENVIRONMENT, TRAINING, PYBULLET = "mj_step alone", "environment", "training", "PyBullet's environment"
+
+
+def one_round(clip: Any, asked: argparse.Namespace) -> dict[tuple[str, int], float]:
+    """Control steps a second of everything, by name and threads; `mj_step` before and after the rest."""
+    speeds: dict[tuple[str, int], float] = {}
+    for threads in (2, 1):
+        before = stepping(threads, asked.seconds)
+        speeds[TRAINING, threads] = training(clip, threads, asked.samples)
+        speeds[ENVIRONMENT, threads] = environment(clip, threads, asked.seconds)
+        speeds[STEPPING, threads] = (before + stepping(threads, asked.seconds)) / 2
+    theirs = pybullet(asked.seconds)
+    return speeds if theirs is None else speeds | {(PYBULLET, 1): theirs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = Path(os.environ.get("BUNRAKU_DATA", "data"))
     parser.add_argument("--clip", type=Path, default=data / "clips" / "deepmimic" / "humanoid3d_walk.txt")
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--samples", type=int, default=120_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--samples", type=int, default=60_000)
     asked = parser.parse_args()
     clip = fitting_clip(asked.clip, open_character("humanoid"), mend=False).clip
     load = os.getloadavg()[0]
-    theirs = pybullet(asked.seconds)
     with one_thread():
-        ceiling = {threads: stepping(threads, asked.seconds) for threads in (1, 2)}
-        ours = {threads: environment(clip, threads, asked.seconds) for threads in (1, 2)}
-        trained = {threads: training(clip, threads, asked.samples) for threads in (1, 2)}
-        again = {threads: stepping(threads, asked.seconds) for threads in (1, 2)}
-    for threads, speed in again.items():
-        ceiling[threads] = (ceiling[threads] + speed) / 2
-    rows: list[dict[str, Any]] = [
-        {"what": f"mj_step alone, {t} threads", "control steps/s": s, "of two threads": s / ceiling[2]}
-        for t, s in ceiling.items()
-    ]
-    rows += [
-        {"what": f"environment, {t} threads", "control steps/s": s, "of two threads": s / ceiling[2]}
-        for t, s in ours.items()
-    ]
-    rows += [
-        {"what": f"training, {t} threads", "control steps/s": s, "of two threads": s / ceiling[2], "times_s": times}
-        for t, (s, times) in trained.items()
-    ]
-    if theirs is not None:
-        times = {f"ours, {threads} threads": speed / theirs for threads, speed in ours.items()}
-        rows.append({"what": "PyBullet's environment", "control steps/s": theirs, **times})
-    print_table("throughput", [{k: v for k, v in row.items() if k != "times_s"} for row in rows])
-    config = {"samples": asked.samples, "seconds": asked.seconds, "load_at_start": load, "clip": asked.clip.name}
-    record("mimic_throughput", config, rows)
+        rounds = [one_round(clip, asked) for _ in range(asked.rounds)]
+    rows: list[dict[str, Any]] = []
+    for name, threads in rounds[0]:
+        speeds = [speed[name, threads] for speed in rounds]
+        shares = [speed[name, threads] / speed[STEPPING, 2] for speed in rounds]
+        row = {"what": name, "threads": threads, "control steps/s": median(speeds), "of mj_step": median(shares)}
+        if (PYBULLET, 1) in rounds[0]:
+            row["times PyBullet's"] = median(speed[name, threads] / speed[PYBULLET, 1] for speed in rounds)
+        rows.append(row | {"each round": speeds, "shares": shares})
+    print_table("throughput", [{k: v for k, v in row.items() if k != "each round"} for row in rows])
+    config = {"rounds": asked.rounds, "samples": asked.samples, "seconds": asked.seconds, "clip": asked.clip.name}
+    record("mimic_throughput", config | {"load_at_start": load}, rows)
 
 
 if __name__ == "__main__":
