@@ -99,15 +99,24 @@ def training(clip: Any, threads: int, samples: int) -> float:
     return float(run.result["steps_per_second"])
 
 
+def pybullet_package() -> bool:
+    """Whether PyBullet's environments are here; made importable without their __init__, which registers them with a Gym
+    that no longer exists.
+    """
+    if "pybullet_envs" not in sys.modules:
+        found = importlib.util.find_spec("pybullet_envs")
+        if found is None or found.submodule_search_locations is None:
+            return False
+        package = types.ModuleType("pybullet_envs")
+        package.__path__ = list(found.submodule_search_locations)
+        sys.modules["pybullet_envs"] = package
+    return True
+
+
 def pybullet(seconds: float) -> float | None:
     """Control steps per second of PyBullet's DeepMimic environment (physics at 240 Hz, actions at 30 Hz)."""
-    found = importlib.util.find_spec("pybullet_envs")
-    if found is None or found.submodule_search_locations is None:
+    if not pybullet_package():
         return None
-    # Its __init__ registers environments with a Gym that no longer exists; the part needed here does without.
-    package = types.ModuleType("pybullet_envs")
-    package.__path__ = list(found.submodule_search_locations)
-    sys.modules["pybullet_envs"] = package
     import pybullet_data  # pyright: ignore[reportMissingImports]
     from pybullet_envs.deep_mimic.env import pybullet_deep_mimic_env  # pyright: ignore[reportMissingImports]
     from pybullet_utils.arg_parser import ArgParser  # pyright: ignore[reportMissingImports]
