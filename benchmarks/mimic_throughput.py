@@ -3,9 +3,9 @@
     python benchmarks/mimic_throughput.py [--clip FILE] [--rounds 5] [--seconds 4]
 
 One run, one machine, in rounds, since machines that are shared change their speed within a minute: `mj_step` alone
-(random torques, ground contacts on, 240 Hz) before and after a training end to end and our environment without a
-learner, on two threads and on one; and, where its wheel is there (pip install pybullet), PyBullet's own DeepMimic
-environment at 240 Hz, stepped as its tests do. Ratios are taken within a round; the table has the medians.
+(random targets of the servos, ground contacts on, 240 Hz) before and after a training end to end and our environment
+without a learner, on two threads and on one; and, where its wheel is there (pip install pybullet), PyBullet's own
+DeepMimic environment at 240 Hz, stepped as its tests do. Ratios are taken within a round; the table has the medians.
 """
 
 from __future__ import annotations

@@ -99,13 +99,12 @@ def test_smoothness_takes_part_where_a_solver_is_given():
     rig, true = blob(), wave(5)
     whole = captured(rig, true)
     noisy = replace(whole, vertices=whole.vertices + 0.02 * np.random.default_rng(0).normal(size=whole.vertices.shape))
-    few = ClosestSurfaceConfig(rounds=6)
+    # After six rounds it is still on its way, and rounding decides how far; after twelve it has settled.
+    few = ClosestSurfaceConfig(rounds=12)
     rough, smooth = (follow_surface(rig, noisy, few, solver=s).controls for s in (None, SolveConfig(smooth=0.1)))
     bend = [float((np.diff(c, n=2, axis=0) ** 2).mean()) for c in (rough, smooth)]
     assert bend[1] < 0.5 * bend[0]
-    # On average: the largest of 25 errors depends on the noise and on rounding (.17 to .28 with eight seeds of it).
-    error, resting = (np.sqrt(np.mean((c - true) ** 2)) for c in (smooth, true.mean(axis=0)))
-    assert error < 0.7 * resting
+    assert np.abs(smooth - true).max() < 0.15
 
 
 def test_what_is_decided_is_kept_exactly_and_the_others_work_around_it():
